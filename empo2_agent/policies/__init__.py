@@ -1,0 +1,1 @@
+"""What produces tokens: one module per engine, and where weights come from."""

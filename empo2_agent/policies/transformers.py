@@ -1,0 +1,239 @@
+"""Any causal chat model of Hugging Face transformers, batched, on a CPU or a GPU.
+
+Keys and values stay between the turns of a conversation, and a new conversation starts from the
+longest beginning it shares with one still held.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from os.path import commonprefix
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from empo2_agent.actions import Node, trie
+from empo2_agent.chat import TemplateChat
+from empo2_agent.errors import ModelError
+from empo2_agent.policies import flat
+from empo2_agent.policies.sampling import Reply
+from empo2_agent.types import Completion, Request
+
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+_KEPT_AFTER_RELEASE = 2  # finished conversations kept: the next ones begin with the same words
+
+
+class _Conversation:
+    """The tokens whose keys and values are held."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.cache = flat.Cache()
+
+    def shared(self, tokens: Sequence[int]) -> int:
+        """How many tokens at the start are the same."""
+        pairs = zip(self.tokens, tokens, strict=False)
+        return next(
+            (n for n, (a, b) in enumerate(pairs) if a != b), min(len(self.tokens), len(tokens))
+        )
+
+
+class TransformersPolicy:
+    """A policy over a model in memory (an `interfaces.Policy`).
+
+    Args:
+        model: Loaded with `attn_implementation=flat.NAME` (see `load`).
+        tokenizer: Its tokenizer, with a chat template.
+        name: For records.
+        keep: Whether keys and values are kept between calls (False: everything is recomputed).
+
+    Raises:
+        ModelError: The chat template cannot be used, or the model keeps a state that is not
+            keys and values.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, name: str, *, keep: bool = True
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._name = name
+        self._keep = keep
+        self._chat = TemplateChat(tokenizer)
+        self._ends = _end_ids(model, self._chat)
+        self._live: dict[int, _Conversation] = {}
+        self._released: OrderedDict[int, _Conversation] = OrderedDict()
+        self._texts: dict[str, tuple[int, ...]] = {}
+        self.version = 0
+        self.prefilled = 0
+        """Prompt tokens computed since the start (cached ones are not)."""
+
+    @property
+    def chat(self) -> TemplateChat:
+        """See `interfaces.Policy`."""
+        return self._chat
+
+    @property
+    def name(self) -> str:
+        """See `interfaces.Policy`."""
+        return self._name
+
+    @property
+    def context_limit(self) -> int:
+        """See `interfaces.Policy`."""
+        return int(self._model.config.max_position_embeddings)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory held by keys and values."""
+        held = [*self._live.values(), *self._released.values()]
+        return sum(conversation.cache.bytes for conversation in held)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """See `interfaces.Policy`.
+
+        Raises:
+            ModelError: A prompt and its reply do not fit the model's context.
+        """
+        for request in requests:
+            if len(request.token_ids) + request.max_tokens > self.context_limit:
+                raise ModelError(
+                    f"a prompt of {len(request.token_ids)} tokens and a reply of up to "
+                    f"{request.max_tokens} exceed the context of {self.context_limit} tokens"
+                )
+        talks = self._prepare(requests)
+        replies = [self._reply(request) for request in requests]
+        pending = [list(r.token_ids[len(t.tokens) :]) for r, t in zip(requests, talks, strict=True)]
+        for fed, reply in zip(pending, replies, strict=True):
+            self.prefilled += len(fed)
+            fed += reply.token_ids
+        self._sample(talks, replies, pending)
+        if not self._keep:
+            self._live.clear()
+        return [self._completion(reply) for reply in replies]
+
+    def release(self, conversation: int) -> None:
+        """See `interfaces.Policy`."""
+        talk = self._live.pop(conversation, None)
+        if talk is not None:
+            self._released[conversation] = talk
+            while len(self._released) > _KEPT_AFTER_RELEASE:
+                self._released.popitem(last=False)
+
+    def weights_changed(self) -> None:
+        """Forget all keys and values, and count the version up."""
+        self._live.clear()
+        self._released.clear()
+        self.version += 1
+
+    def _sample(
+        self, talks: list[_Conversation], replies: list[Reply], pending: list[list[int]]
+    ) -> None:
+        """Let all replies grow together until each is done."""
+        while active := [n for n, reply in enumerate(replies) if not reply.done]:
+            logits = flat.forward(self._model, [(talks[n].cache, pending[n]) for n in active])
+            for row, n in enumerate(active):
+                talks[n].tokens += pending[n]
+                before = len(replies[n].token_ids)
+                replies[n].take(logits[row])
+                pending[n] = replies[n].token_ids[before:]
+
+    def _prepare(self, requests: Sequence[Request]) -> list[_Conversation]:
+        """For each request a conversation that holds only tokens its prompt begins with."""
+        fresh = [r.token_ids[:-1] for r in requests if r.conversation not in self._live]
+        common = commonprefix([min(fresh), max(fresh)]) if len(fresh) > 1 else ()
+        talks = []
+        for request in requests:
+            talk = self._live.get(request.conversation) or self._begin(request, common)
+            # The last token is computed anew in any case: its logits are needed.
+            kept = talk.shared(request.token_ids[:-1])
+            del talk.tokens[kept:]
+            talk.cache.length = kept
+            talks.append(talk)
+        return talks
+
+    def _begin(self, request: Request, common: Sequence[int]) -> _Conversation:
+        """A new conversation, with what it shares with others; `common` is computed just once."""
+        others = [*self._live.values(), *self._released.values()]
+        talk = self._live[request.conversation] = _Conversation()
+        prompt = request.token_ids[:-1]
+        best = max(others, key=lambda other: other.shared(prompt), default=talk)
+        if held := best.shared(prompt):
+            talk.cache.copy_from(best.cache, held)
+            talk.tokens = list(prompt[:held])
+        if missing := list(common[held:]):
+            flat.forward(self._model, [(talk.cache, missing)])
+            talk.tokens += missing
+            self.prefilled += len(missing)
+        return talk
+
+    def _reply(self, request: Request) -> Reply:
+        return Reply(
+            seed=request.seed,
+            temperature=request.temperature,
+            max_tokens=request.max_tokens,
+            ends=self._ends,
+            choices=self._trie(request.choices) if request.choices else None,
+        )
+
+    def _trie(self, choices: Sequence[str]) -> Node:
+        for text in choices:
+            if text not in self._texts:
+                self._texts[text] = self._chat.world(text)[1]
+        return trie((*self._texts[text], *self._chat.end_ids) for text in choices)
+
+    def _completion(self, reply: Reply) -> Completion:
+        spoken = reply.token_ids
+        if reply.ended:
+            cut = len(self._chat.end_ids) if reply.allowed[-1] is not None else 1
+            spoken = spoken[: len(spoken) - cut]
+        return Completion(
+            text=self._tokenizer.decode(spoken, skip_special_tokens=False),
+            token_ids=tuple(reply.token_ids),
+            logprobs=tuple(reply.logprobs),
+            allowed=tuple(reply.allowed),
+            ended=reply.ended,
+            version=self.version,
+        )
+
+
+def _end_ids(model: PreTrainedModel, chat: TemplateChat) -> frozenset[int]:
+    """Every id that ends a turn: the template's own and those of the generation settings."""
+    named = model.generation_config.eos_token_id if model.generation_config else None
+    more = named if isinstance(named, list) else [named] if named is not None else []
+    return frozenset((chat.end_ids[-1], *more))
+
+
+def load(
+    folder: Path, *, name: str, dtype: DType = "auto", device: str = "auto"
+) -> TransformersPolicy:
+    """Load a model folder.
+
+    Args:
+        folder: With `config.json`, safetensors and tokenizer files.
+        name: For records.
+        dtype: `auto`: float32 on a CPU, bfloat16 on a GPU.
+        device: `auto`: the first CUDA device where there is one, else the CPU.
+
+    Raises:
+        ModelError: It cannot be loaded or used.
+    """
+    where = torch.device(
+        ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    )
+    number = (
+        getattr(torch, dtype)
+        if dtype != "auto"
+        else (torch.float32 if where.type == "cpu" else torch.bfloat16)
+    )
+    flat.register()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=number, attn_implementation=flat.NAME
+        )
+        model.to(where).eval()
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        raise ModelError(f"cannot load the model in {folder}: {error}") from error
+    return TransformersPolicy(model, tokenizer, name)
