@@ -68,7 +68,7 @@ class TemplateChat:
         self._after_system = after_system, self._template(after_system)
         self._reply = reply, self._template(reply)
         self._rest = rest, self._template(rest)
-        self.end_ids = self._template(self._end)
+        self._end_ids = self._template(self._end)
 
     def opening(self, instructions: str) -> tuple[str, tuple[int, ...]]:
         """See `interfaces.ChatFormat`."""
@@ -94,12 +94,17 @@ class TemplateChat:
     def next_turn(self, *, ended: bool) -> tuple[str, tuple[int, ...]]:
         """See `interfaces.ChatFormat`."""
         text, ids = self._rest
-        return (text, ids) if ended else (self._end + text, self.end_ids + ids)
+        return (text, ids) if ended else (self._end + text, self._end_ids + ids)
 
     @property
     def end_text(self) -> str:
         """See `interfaces.ChatFormat`."""
         return self._end
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """See `interfaces.ChatFormat`."""
+        return self._end_ids
 
     def _template(self, text: str) -> tuple[int, ...]:
         return self._encode(text, split=False)

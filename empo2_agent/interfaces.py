@@ -104,7 +104,12 @@ class ChatFormat(Protocol):
 
     @property
     def end_text(self) -> str:
-        """The end-of-turn token as text."""
+        """The end of a turn as text."""
+        ...
+
+    @property
+    def end_ids(self) -> tuple[int, ...]:
+        """The end of a turn as tokens, the last of them special."""
         ...
 
 

@@ -173,14 +173,18 @@ def run(
                 index, (conversation, generator) = waiting.pop()
                 games.append(_Game(index, generator, free.pop(), conversation, next(generator)))
                 _dispatch(games[-1])
-            decisions = _round(games, policy, recall)
-            yield Progress(decisions, len(games))
-            for game in [game for game in games if game.episode is not None]:
+            for game in games:
+                _await_world(game)
+            over = [game for game in games if game.episode is not None]
+            for game in over:
                 games.remove(game)
                 free.append(game.seat)
                 policy.release(game.conversation)
                 assert game.episode is not None
                 yield Finished(game.index, game.episode)
+            if not over:  # else freed seats are taken first, for fuller batches
+                _answer_recalls(games, recall)
+                yield Progress(_ask_policy(games, policy), len(games))
     except KeyboardInterrupt:
         for game in games:
             yield Finished(game.index, _interrupted(game))
@@ -193,22 +197,20 @@ def run(
                 game.seat.abandon()
 
 
-def _round(games: Sequence[_Game], policy: Policy, recall: Recaller | None) -> int:
-    """Let every game get as far as it can with one batch of each kind; decisions made."""
-    for game in games:
+def _answer_recalls(games: Sequence[_Game], recall: Recaller | None) -> None:
+    """Answer all recalls in one batch, and what the episodes then ask of their worlds."""
+    asking = [game for game in games if isinstance(game.need, Recall)]
+    if not asking:
+        return
+    if recall is None:
+        raise ValueError("an episode asks for tips, but there is no memory to ask")
+    started = time.monotonic()
+    found = recall([game.need for game in asking if isinstance(game.need, Recall)])
+    each_ms = (time.monotonic() - started) * 1000 / len(asking)
+    for game, tips in zip(asking, found, strict=True):
+        _send(game, Answer(tips, each_ms))
+    for game in asking:
         _await_world(game)
-    recalls = [game for game in games if isinstance(game.need, Recall) and game.episode is None]
-    if recalls:
-        if recall is None:
-            raise ValueError("an episode asks for tips, but there is no memory to ask")
-        started = time.monotonic()
-        found = recall([game.need for game in recalls if isinstance(game.need, Recall)])
-        each_ms = (time.monotonic() - started) * 1000 / len(recalls)
-        for game, tips in zip(recalls, found, strict=True):
-            _send(game, Answer(tips, each_ms))
-        for game in recalls:
-            _await_world(game)
-    return _ask_policy(games, policy)
 
 
 def _ask_policy(games: Sequence[_Game], policy: Policy) -> int:

@@ -1,0 +1,141 @@
+"""Steps per second of the ScienceWorld plugin and of the stock wrapper, `ScienceWorldEnv.step`.
+
+Both run the same random walks in one process, each in a JVM of its own with the options it comes
+with, turn by turn: every action is timed on one, then on the other, and who goes first alternates.
+The number is the median over rounds. Ours includes all that `World.step` does: room, inventory,
+changes, memory key. Theirs includes what it always does: listing all valid actions. Listing ours
+after each step too is reported beside it, and so is the memory of both JVMs.
+"""
+
+import random
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+from scienceworld import ScienceWorldEnv
+
+from benchmarks.harness import write_result
+from empo2_agent.types import Task
+from empo2_scienceworld import PLUGIN
+from empo2_scienceworld.world import World
+
+ROUNDS = 5
+STEPS = 20
+TICKS = 10_000
+TASKS = (
+    "boil",
+    "chemistry-mix-paint-secondary-color",
+    "find-animal",
+    "find-non-living-thing",
+    "grow-plant",
+    "inclined-plane-determine-angle",
+    "lifespan-longest-lived",
+    "measure-melting-point-known-substance",
+    "power-component",
+    "test-conductivity",
+)
+
+
+@dataclass
+class Clock:
+    """Milliseconds of each call of one side in one round."""
+
+    calls: list[float] = field(default_factory=list)
+
+    def time(self, call: Callable[[], object]) -> None:
+        """Run and note."""
+        start = time.perf_counter()
+        call()
+        self.calls.append((time.perf_counter() - start) * 1000)
+
+    @property
+    def per_second(self) -> float:
+        """Calls per second."""
+        return 1000 * len(self.calls) / sum(self.calls)
+
+
+def walk(world: World, task: Task) -> list[str]:
+    """Admissible actions drawn at random, the same on every run."""
+    draw, taken = random.Random(task.name), []
+    world.reset(task, seed=0)
+    for _ in range(STEPS):
+        offered = world.actions()
+        if not offered:
+            break
+        taken.append(draw.choice(offered))
+        world.step(taken[-1])
+    return taken
+
+
+def play_round(
+    world: World, stock: ScienceWorldEnv, walks: dict[Task, list[str]]
+) -> tuple[Clock, Clock, Clock]:
+    """(our steps, their steps, our steps with a list of actions each)."""
+    ours, theirs, listing = Clock(), Clock(), Clock()
+    for task, actions in walks.items():
+        world.reset(task, seed=0)
+        stock.load(task.name, task.variation, "easy")
+        stock.reset()
+        for number, action in enumerate(actions):
+            sides = [
+                lambda action=action: ours.time(lambda: world.step(action)),
+                lambda action=action: theirs.time(lambda: stock.step(action)),
+            ]
+            for run in sides if number % 2 else reversed(sides):
+                run()
+            listing.time(world.actions)
+    listing.calls = [a + b for a, b in zip(ours.calls, listing.calls, strict=True)]
+    return ours, theirs, listing
+
+
+def jvm_megabytes() -> list[int]:
+    """Resident memory of the JVMs this process started, in the order of their start."""
+    javas = [p for p in psutil.Process().children(recursive=True) if "java" in p.name()]
+    javas.sort(key=lambda process: process.create_time())
+    return [process.memory_info().rss // 2**20 for process in javas]
+
+
+def main() -> None:
+    """Measure, print, write the result."""
+    warnings.simplefilter("ignore", ResourceWarning)  # of the stock wrapper's pipes
+    world = PLUGIN.make({**PLUGIN.defaults, "max_ticks": TICKS})
+    assert isinstance(world, World)
+    stock = ScienceWorldEnv("", envStepLimit=TICKS)
+    try:
+        walks = {task: walk(world, task) for task in (Task("scienceworld", t) for t in TASKS)}
+        play_round(world, stock, walks)  # warm-up of both just-in-time compilers
+        rounds = [play_round(world, stock, walks) for _ in range(ROUNDS)]
+        memory = jvm_megabytes()
+    finally:
+        world.close()
+        stock.close()
+    ours, theirs, listing = (
+        statistics.median(clock.per_second for clock in side) for side in zip(*rounds, strict=True)
+    )
+    ratio = statistics.median(one.per_second / two.per_second for one, two, _ in rounds)
+    write_result(
+        "scienceworld_steps",
+        ours={
+            "steps_per_second": round(ours, 1),
+            "steps_per_second_with_admissible_actions": round(listing, 1),
+            "median_step_ms": round(statistics.median(rounds[-1][0].calls), 2),
+            "jvm_resident_mb": memory[0],
+        },
+        theirs={
+            "steps_per_second": round(theirs, 1),
+            "median_step_ms": round(statistics.median(rounds[-1][1].calls), 2),
+            "jvm_resident_mb": memory[1],
+        },
+        ratio=round(ratio, 1),
+        bar=10.0,
+        met=ratio >= 10,
+        note=f"median of {ROUNDS} rounds over {len(walks)} random walks of {STEPS} actions; theirs "
+        "lists all valid actions in every step, ours only when asked",
+    )
+
+
+if __name__ == "__main__":
+    main()

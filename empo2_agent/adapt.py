@@ -1,0 +1,222 @@
+"""Adaptation with frozen weights: play, write tips, read them back, play again.
+
+Trial 0 is played without memory. Each later trial is played with it and, where there is a control
+arm, once more without, on the same seeds. Tips come from the memory arm alone.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from statistics import fmean
+from typing import Literal
+
+from empo2_agent.interfaces import TipMemory
+from empo2_agent.rollout import Finished, Progress
+from empo2_agent.runs import RecordedEpisode, Run
+from empo2_agent.stage import Stage, Wanted, episode_seed, play_all
+from empo2_agent.stats import Interval, paired_difference
+from empo2_agent.types import Episode, Task, Tip
+
+Arm = Literal["memory", "control"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The shape of an adaptation."""
+
+    task: Task
+    variations: tuple[int, ...]
+    """Episodes take these in turn; one: every episode plays the same."""
+    trials: int
+    """Trials with memory, after trial 0 without."""
+    episodes_per_trial: int
+    control: bool
+    seed: int
+    key: Literal["final", "step"]
+    """See `tips_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One row of the result: means over the trial's episodes."""
+
+    trial: int
+    memory: bool
+    score: float
+    success: float
+    steps: float
+    tips_shown: int
+    tips_written: int
+    seconds: float
+    statuses: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOver:
+    """A trial is over in both arms."""
+
+    trial: Trial
+    control: Trial | None
+    tips: tuple[Tip, ...]
+
+
+def adapt(
+    plan: Plan,
+    stage: Stage,
+    memory: TipMemory | None,
+    run: Run,
+    max_score: float,
+    done: Iterable[RecordedEpisode] = (),
+) -> Iterator[Progress | TrialOver]:
+    """Carry out a plan; everything that is finished is on disk when it is yielded.
+
+    Args:
+        plan: What to do.
+        stage: With a `recall` that reads `memory`.
+        memory: Where tips go; None: trials are played without, and no tip is written.
+        run: Where episodes and tips are recorded.
+        max_score: Score of a complete solution.
+        done: Episodes this run has recorded before it was interrupted: not played again.
+
+    Raises:
+        EnvironmentUnavailableError: The environment keeps breaking.
+        MemoryStoreError, RunFolderError: Tips or records cannot be written.
+    """
+    recorded: dict[tuple[int, Arm, int], list[Episode]] = {}
+    for episode, place in done:
+        recorded.setdefault((place["trial"], place["arm"], place["index"]), []).append(episode)
+    written = {tip.id for tip in run.tips()}
+    for trial in range(plan.trials + 1):
+        places = _places(plan, trial)
+        missing = [p for p in places if not any(e.usable for e in recorded.get(p, ()))]
+        wanted = [_wanted(plan, place, memory is not None) for place in missing]
+        for event in play_all(stage, wanted):
+            if isinstance(event, Finished):
+                at, arm, index = missing[event.index]
+                run.add_episode(event.episode, trial=at, arm=arm, index=index)
+                recorded.setdefault(missing[event.index], []).append(event.episode)
+            else:
+                yield event
+        tips = tuple(
+            tip
+            for place in places
+            if memory is not None and place[1] == "memory"
+            for episode in recorded[place]
+            if episode.usable
+            for tip in tips_of(plan, place, episode, run.name, stage.policy.name, max_score)
+        )
+        if memory is not None:
+            memory.add(tips)  # the same tip twice is one: a resumed trial may add it again
+        for tip in tips:
+            if tip.id not in written:
+                run.add_tip(tip)
+        yield TrialOver(
+            _row(plan, trial, "memory", places, recorded, len(tips)),
+            _row(plan, trial, "control", places, recorded, 0) if plan.control and trial else None,
+            tips,
+        )
+
+
+def tips_of(
+    plan: Plan,
+    place: tuple[int, Arm, int],
+    episode: Episode,
+    run: str,
+    model: str,
+    max_score: float,
+) -> Iterator[Tip]:
+    """The tips an episode leaves: none where the policy wrote nothing.
+
+    With the key `final` it is filed under the state the episode ended in, together with the last
+    action; with `step` under the state of every step, together with the action taken there.
+    """
+    if not episode.tip or not episode.steps:
+        return
+    last = len(episode.steps) - 1
+    filed = (
+        [(last, episode.final_state, episode.steps[last].action)]
+        if plan.key == "final"
+        else [(n, step.state, step.action) for n, step in enumerate(episode.steps)]
+    )
+    for number, state, action in filed:
+        yield Tip(
+            id=f"{run}/{place[0]}/{place[2]}/{number}",
+            text=episode.tip,
+            key=state,
+            action=action,
+            score=episode.score,
+            max_score=max_score,
+            environment=episode.task.environment,
+            task=episode.task.name,
+            variation=episode.task.variation,
+            run=run,
+            episode=place[0] * plan.episodes_per_trial + place[2],
+            step=number,
+            model=model,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+def summary(
+    trials: Sequence[Trial], controls: Sequence[Trial]
+) -> tuple[float, float, Interval | None]:
+    """Baseline score, mean score of the last three trials with memory, and the gain over control.
+
+    The gain is the mean of memory minus control over the trials that both arms have, with the
+    95 % interval of paired t; None without a control arm.
+    """
+    with_memory = [row for row in trials if row.trial > 0]
+    last3 = fmean(row.score for row in (with_memory or list(trials))[-3:])
+    if not controls:
+        return trials[0].score, last3, None
+    pairs = {row.trial: row.score for row in controls}
+    both = [row for row in with_memory if row.trial in pairs]
+    gain = paired_difference([r.score for r in both], [pairs[r.trial] for r in both])
+    return trials[0].score, last3, gain
+
+
+def as_json(row: Trial) -> dict[str, object]:
+    """A row as `--json` prints it."""
+    return asdict(row)
+
+
+def _places(plan: Plan, trial: int) -> list[tuple[int, Arm, int]]:
+    arms: list[Arm] = ["memory", "control"] if plan.control and trial else ["memory"]
+    return [(trial, arm, index) for arm in arms for index in range(plan.episodes_per_trial)]
+
+
+def _wanted(plan: Plan, place: tuple[int, Arm, int], has_memory: bool) -> Wanted:
+    trial, arm, index = place
+    number = trial * plan.episodes_per_trial + index
+    variation = plan.variations[number % len(plan.variations)]
+    with_memory = has_memory and arm == "memory"
+    return Wanted(
+        task=Task(plan.task.environment, plan.task.name, variation, plan.task.split),
+        seed=episode_seed(plan.seed, trial, index),
+        memory=with_memory and trial > 0,
+        tip=with_memory,
+    )
+
+
+def _row(
+    plan: Plan,
+    trial: int,
+    arm: Arm,
+    places: Sequence[tuple[int, Arm, int]],
+    recorded: dict[tuple[int, Arm, int], list[Episode]],
+    tips_written: int,
+) -> Trial:
+    episodes = [e for place in places if place[1] == arm for e in recorded[place]]
+    usable = [episode for episode in episodes if episode.usable]
+    return Trial(
+        trial=trial,
+        memory=any(episode.memory for episode in usable),
+        score=fmean(episode.score for episode in usable),
+        success=fmean(episode.success for episode in usable),
+        steps=fmean(len(episode.steps) for episode in usable),
+        tips_shown=sum(len(step.tips) for episode in usable for step in episode.steps),
+        tips_written=tips_written,
+        seconds=sum(episode.seconds for episode in usable),
+        statuses=dict(Counter(str(episode.status) for episode in episodes)),
+    )

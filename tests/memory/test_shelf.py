@@ -1,0 +1,61 @@
+"""The copy of one scope."""
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from empo2_agent.memory.shelf import Shelf
+from empo2_agent.types import Tip
+from tests.memory.helpers import Angles, make_tip
+
+rows = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 180), st.integers(0, 3)), max_size=30)
+
+
+def put(shelf: Shelf, tips: list[Tip]) -> None:
+    shelf.put([tip.id for tip in tips], tips, Angles().embed([tip.key for tip in tips]))
+
+
+@given(rows, st.sets(st.integers(0, 15)), rows, st.integers(0, 180))
+def test_it_finds_what_going_through_all_tips_finds(
+    first: list[tuple[int, int, int]],
+    dropped: set[int],
+    second: list[tuple[int, int, int]],
+    angle: int,
+) -> None:
+    shelf, expected = Shelf(), dict[str, Tip]()
+    for batch, gone in ((first, dropped), (second, set[int]())):
+        tips = {f"{n}": make_tip(f"{n}", key=f"angle {a}", score=s) for n, a, s in reversed(batch)}
+        put(shelf, list(tips.values()))
+        expected = {**tips, **expected}
+        shelf.drop({str(n) for n in gone})
+        expected = {id_: tip for id_, tip in expected.items() if int(id_) not in gone}
+    assert dict(zip(shelf.ids, shelf.tips, strict=True)) == expected
+    [row] = shelf.similarities(Angles().embed([f"angle {angle}"]))
+    cosines = {
+        id_: round(math.cos(math.radians(int(tip.key.split()[1]) - angle)), 4)
+        for id_, tip in expected.items()
+    }
+    found = list(shelf.ranked(row, 0.12345))  # no cosine of whole degrees is that near to it
+    assert {one.tip.id: round(one.similarity, 4) for one in found} == {
+        id_: cosine for id_, cosine in cosines.items() if cosine > 0.12345
+    }
+    scores = [one.tip.score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    below = [one.tip.id for one in shelf.rest(row, 0.12345)]
+    assert sorted(below + [one.tip.id for one in found]) == sorted(expected)
+
+
+def test_equal_keys_have_equal_similarities_wherever_they_stand() -> None:
+    shelf = Shelf()
+    put(shelf, [make_tip(f"{i}", key="angle 33") for i in range(1003)])
+    [row] = shelf.similarities(Angles().embed(["angle 12.3"]))
+    assert len(set(row.tolist())) == 1
+
+
+def test_oldest_first() -> None:
+    shelf = Shelf()
+    put(shelf, [make_tip(f"{i}", created=f"2026-01-0{day}") for i, day in enumerate([3, 1, 2, 1])])
+    assert shelf.oldest(3) == ["1", "3", "2"]
+    assert shelf.oldest(-5) == []
+    assert shelf.oldest(99) == ["1", "3", "2", "0"]
