@@ -77,6 +77,16 @@ class Worlds:
             seat.close()
         self._seats.clear()
 
+    def warm_up(self, count: int) -> None:
+        """Build the first `count` environments now, all at the same time.
+
+        Raises:
+            Empo2Error: From building one.
+        """
+        built = [seat.build() for seat in self.seats(count)]
+        for future in built:
+            future.result(self._deadlines.reset)
+
     def seats(self, count: int) -> "list[_Seat]":
         """The first `count` seats, built where they are missing."""
         while len(self._seats) < count:
@@ -92,6 +102,10 @@ class _Seat:
         self._deadlines = deadlines
         self._worker = Worker()
         self._world: Environment | None = None
+
+    def build(self) -> "Future[None]":
+        """Make the world in its own thread, where there is none yet."""
+        return self._worker.submit(self._built)
 
     def submit(self, need: Reset | Act | Admissible) -> "Future[Value]":
         return self._worker.submit(lambda: self._call(need))
@@ -117,9 +131,13 @@ class _Seat:
         self._worker.stop()
         self._world = None
 
-    def _call(self, need: Reset | Act | Admissible) -> Value:
+    def _built(self) -> None:
         if self._world is None:
             self._world = self._make()
+
+    def _call(self, need: Reset | Act | Admissible) -> Value:
+        self._built()
+        assert self._world is not None
         if isinstance(need, Reset):
             return self._world.reset(need.task, seed=need.seed)
         if isinstance(need, Act):

@@ -29,11 +29,11 @@ class Plugin:
     name, max_score, step_limit, defaults = "counting", 1.0, 20, {"start": 0}
     def tasks(self): return (TaskInfo("count-up", 8, "Count up."), TaskInfo("count-again", 4))
     def variations(self, task, split):
-        total = {info.name: info.variations for info in self.tasks()}[task]
+        total = {info.name: info.variations for info in self.tasks()}.get(task, 0)
         splits = {"train": range(total // 2), "dev": range(0),
                   "test": range(total // 2, total), "all": range(total)}
-        if split not in splits:
-            raise UsageError(f"there is no split {split!r}: train, dev, test or all.")
+        if split not in splits or not total:
+            raise UsageError(f"there is no split {split!r} of {task!r}.")
         return splits[split]
     def instructions(self, task): return "Count up. Reply next."
     def make(self, settings): return World(settings["start"])

@@ -16,6 +16,7 @@ from empo2_agent.cli.common import (
 )
 from empo2_agent.errors import Empo2Error, EnvironmentUnavailableError
 from empo2_agent.plugins import load_plugin, plugin_names, plugin_package
+from empo2_agent.tasks import resolve_task
 
 app = new_app("Installed environments, their tasks, the contract check.")
 
@@ -55,6 +56,54 @@ def tasks(
         emit_text(
             table(("task", "variations", "description"), [list(row.values()) for row in rows])
         )
+
+
+@app.command(
+    epilog=examples(
+        "empo2 envs check toy",
+        "empo2 envs check scienceworld --task find-animal/3",
+        "empo2 envs check mine --task win --action open --action 'take all'",
+    )
+)
+def check(
+    environment: Annotated[str, typer.Argument(help="The environment to judge.")],
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="NAME or NAME/VARIATION; else its first.")
+    ] = None,
+    action: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--action", help="What to do there, in order; else admissible ones are drawn."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.1, help="Within this every call must return.")
+    ] = 60.0,
+    json: JsonFlag = False,
+    debug: DebugFlag = False,
+) -> None:
+    """Play in an environment and see whether it keeps the contract every environment must keep.
+
+    Give actions that end the episode: only then can it be seen that the end is final.
+    Exit code 1 where a promise is broken.
+    """
+    from empo2_agent.testing import check_environment  # brings the thread machinery
+
+    plugin = load_plugin(environment)
+    wanted = resolve_task(f"{environment}/{task}").task if task else None
+    broken = None
+    try:
+        check_environment(plugin, wanted, action or (), seconds=seconds)
+    except AssertionError as error:
+        broken = str(error)
+    if json:
+        emit_json({"environment": environment, "ok": broken is None, "broken": broken})
+        if broken is not None:
+            raise typer.Exit(1)
+    elif broken is not None:
+        raise Empo2Error(f"{environment} breaks the contract: {broken}")
+    else:
+        emit_text([f"{environment} keeps the contract."])
 
 
 def _task_rows(environment: str) -> list[dict[str, Any]]:

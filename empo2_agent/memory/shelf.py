@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from empo2_agent.memory.tips import in_order, tie_order
 from empo2_agent.types import Recalled, Tip
 
-DECIMALS = 6  # float32 products differ in the 7th with the position of a row: equal keys must tie
-
 
 class Shelf:
     """Rows of one scope."""
@@ -64,8 +62,10 @@ class Shelf:
         """Cosines of unit `vectors`, (searches, tips)."""
         if not self.ids:
             return np.empty((len(vectors), 0))
-        products = np.asarray(vectors, np.float32) @ self._vectors.T
-        return np.clip(np.round(products.astype(np.float64), DECIMALS), -1.0, 1.0)
+        keys = np.asarray(vectors, np.float32)
+        # Not `@`: it sums in an order that depends on where a row stands, and equal keys must tie.
+        products = np.stack([np.einsum("ij,j->i", self._vectors, key) for key in keys])
+        return np.clip(products.astype(np.float64), -1.0, 1.0)
 
     def ranked(self, similarities: NDArray[np.float64], threshold: float) -> Iterator[Recalled]:
         """The tips above the floor, best first, made one by one as they are asked for."""

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,11 +48,19 @@ def test_it_finds_what_going_through_all_tips_finds(
     assert sorted(below + [one.tip.id for one in found]) == sorted(expected)
 
 
-def test_equal_keys_have_equal_similarities_wherever_they_stand() -> None:
+@given(st.integers(0, 2**32), st.integers(1, 1003))
+def test_equal_keys_tie_wherever_they_stand(seed: int, number: int) -> None:
+    rng = np.random.default_rng(seed)
+    stored, searched = rng.normal(size=(2, 384)) / 20
     shelf = Shelf()
-    put(shelf, [make_tip(f"{i}", key="angle 33") for i in range(1003)])
-    [row] = shelf.similarities(Angles().embed(["angle 12.3"]))
-    assert len(set(row.tolist())) == 1
+    shelf.put(
+        [str(i) for i in range(number)],
+        [make_tip(f"{i}") for i in range(number)],
+        [stored.tolist()] * number,
+    )
+    [row] = shelf.similarities([searched.tolist()])
+    assert set(row.tolist()) == {row[0]}
+    assert row[0] == pytest.approx(float(stored @ searched), abs=1e-5)
 
 
 def test_oldest_first() -> None:
