@@ -11,7 +11,7 @@ import random
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psutil
@@ -70,23 +70,36 @@ def walk(world: World, task: Task) -> list[str]:
     return taken
 
 
+def play_ours(
+    world: World, task: Task, actions: Sequence[str], steps: Clock, listing: Clock
+) -> None:
+    """One episode of ours; listing the actions is timed apart."""
+    world.reset(task, seed=0)
+    for action in actions:
+        steps.time(lambda action=action: world.step(action))
+        listing.time(world.actions)
+
+
+def play_theirs(stock: ScienceWorldEnv, task: Task, actions: Sequence[str], steps: Clock) -> None:
+    """One episode of theirs."""
+    stock.load(task.name, task.variation, "easy")
+    stock.reset()
+    for action in actions:
+        steps.time(lambda action=action: stock.step(action))
+
+
 def play_round(
     world: World, stock: ScienceWorldEnv, walks: dict[Task, list[str]]
 ) -> tuple[Clock, Clock, Clock]:
     """(our steps, their steps, our steps with a list of actions each)."""
     ours, theirs, listing = Clock(), Clock(), Clock()
-    for task, actions in walks.items():
-        world.reset(task, seed=0)
-        stock.load(task.name, task.variation, "easy")
-        stock.reset()
-        for number, action in enumerate(actions):
-            sides = [
-                lambda action=action: ours.time(lambda: world.step(action)),
-                lambda action=action: theirs.time(lambda: stock.step(action)),
-            ]
-            for run in sides if number % 2 else reversed(sides):
-                run()
-            listing.time(world.actions)
+    for number, (task, actions) in enumerate(walks.items()):
+        sides = [
+            lambda t=task, a=actions: play_ours(world, t, a, ours, listing),
+            lambda t=task, a=actions: play_theirs(stock, t, a, theirs),
+        ]
+        for run in sides if number % 2 else reversed(sides):
+            run()
     listing.calls = [a + b for a, b in zip(ours.calls, listing.calls, strict=True)]
     return ours, theirs, listing
 

@@ -126,3 +126,18 @@ def test_no_package_is_called_plugins() -> None:
     assert "plugins" not in packages
     shipped = {Path(package).name for package in packages}
     assert shipped == {"empo2_agent", *(p.parent.name for p in ROOT.glob("plugins/*/__init__.py"))}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_git_ignores_no_source_file() -> None:
+    """A pattern such as `runs/` for output folders also hides a package of that name."""
+    sources = [str(path) for name in ("empo2_agent", "plugins", "tests", "benchmarks")
+               for path in (ROOT / name).rglob("*.py")]  # fmt: skip
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "check-ignore", "--no-index", *sources],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == ""
+    assert done.returncode == 1, done.stderr  # 1: none is ignored

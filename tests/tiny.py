@@ -13,7 +13,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-CONTEXT = 1024
+CONTEXT = 4096
 _CORPUS = (
     "go to kitchen, go to hallway, open door, look around, take the red lamp",
     "You are in the kitchen. You see a door to the hallway and a table.",

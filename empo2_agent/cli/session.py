@@ -75,6 +75,7 @@ def session(opening: Opening, console: "Console") -> Iterator[Session]:
     with ExitStack() as stack:
         memory = None if opening.fresh else _open_memory(opening.memory, settings, stack)
         policy = _load_policy(settings, console)
+        rules = _rules(settings, plugin, policy.context_limit, opening.writes_tips)
         run = stack.enter_context(opening.resume or _new_run(opening, policy.name))
         if opening.fresh:
             memory = _open_memory(str(run.path / "memory"), settings, stack)
@@ -86,7 +87,7 @@ def session(opening: Opening, console: "Console") -> Iterator[Session]:
         stage = Stage(
             policy=policy,
             worlds=worlds,
-            rules=_rules(settings, plugin, policy.context_limit, opening.writes_tips),
+            rules=rules,
             instructions=plugin.instructions,
             recall=_recaller(settings, policy, memory),
             concurrency=opening.concurrency,

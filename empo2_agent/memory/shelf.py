@@ -32,12 +32,22 @@ class Shelf:
     def put(
         self, ids: Sequence[str], tips: Sequence[Tip], vectors: Sequence[Sequence[float]]
     ) -> None:
-        """Add rows; ids that are there already are left alone."""
+        """Add rows; ids that are there already are left alone.
+
+        Rows with the same key get the same vector. Chroma returns one that differs from what it was
+        given in the last bit, and that must not decide between two tips.
+        """
         there = set(self.ids)
         new = [i for i, row in enumerate(ids) if row not in there]
         if not new:
             return
         rows = np.asarray(vectors, np.float32)[new]
+        known = {tip.key: i for i, tip in enumerate(self.tips)}
+        first: dict[str, int] = {}
+        for n, i in enumerate(new):
+            key = tips[i].key
+            same = self._vectors[known[key]] if key in known else rows[first.setdefault(key, n)]
+            rows[n] = same
         self._vectors = np.concatenate([self._vectors, rows]) if self.ids else rows
         self.ids += [ids[i] for i in new]
         self.tips += [tips[i] for i in new]

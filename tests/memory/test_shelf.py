@@ -63,6 +63,19 @@ def test_equal_keys_tie_wherever_they_stand(seed: int, number: int) -> None:
     assert row[0] == pytest.approx(float(stored @ searched), abs=1e-5)
 
 
+def test_the_last_bit_of_a_vector_does_not_decide_between_equal_keys() -> None:
+    shelf = Shelf()
+    one = np.float32(0.6)
+    for n, bit in enumerate([one, np.nextafter(one, np.float32(1)), np.nextafter(one, -one)]):
+        shelf.put(
+            [f"{n}", f"{n}b"],
+            [make_tip(f"{n}"), make_tip(f"{n}b")],
+            [[float(one), 0.8], [float(bit), 0.8]],
+        )
+    [row] = shelf.similarities([[0.8, 0.6]])
+    assert set(row.tolist()) == {row[0]}
+
+
 def test_oldest_first() -> None:
     shelf = Shelf()
     put(shelf, [make_tip(f"{i}", created=f"2026-01-0{day}") for i, day in enumerate([3, 1, 2, 1])])
