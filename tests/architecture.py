@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAYERS = (
-    *("errors", "types", "text"),
+    *("errors", "types", "text", "quiet"),
     *("interfaces", "config", "plugins", "tasks"),
     *("prompts", "chat", "transcript", "actions"),
     *("episode", "worker", "rollout", "stage"),

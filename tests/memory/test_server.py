@@ -1,5 +1,6 @@
 """The tip memory on a Chroma server, shared by several writers. The server is a real one."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -90,6 +91,20 @@ def test_another_embedder_is_refused(server: tuple[str, subprocess.Popen[bytes]]
     ChromaTips(address, Angles()).close()
     with pytest.raises(MemoryStoreError, match="embedding model angles, not other"):
         ChromaTips(address, Angles("other"))
+
+
+def test_a_server_that_stops_answering(
+    server: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, process = server
+    monkeypatch.setattr(store, "SERVER_TIMEOUT_SECONDS", 0.3)
+    with ChromaTips(address, Angles()) as memory:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(MemoryStoreError, match="timed out"):
+                memory.count()
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
 def test_nobody_there() -> None:
