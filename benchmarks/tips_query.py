@@ -264,7 +264,8 @@ def main() -> None:
         met=p95 < BAR_MS and max(held, filling) < BAR_MB,
         note=(
             "bar: p95 in ms of one search among 100,000 tips in 100 scopes of 1,000, and both "
-            "resident memories below 1,024 MB; ratio: p95 of the release's loop over ours"
+            "resident memories below 1,024 MB; ratio: p95 of the release's loop over ours. "
+            "all_in_one_scope is beyond the cap of 1,000 a scope and not held to the bar"
         ),
     )
 

@@ -16,7 +16,7 @@ from empo2_agent.actions import nearest, read_action
 from empo2_agent.errors import Empo2Error
 from empo2_agent.interfaces import ChatFormat
 from empo2_agent.prompts import tip_block, tip_request
-from empo2_agent.text import one_line
+from empo2_agent.text import one_line, overlap, words
 from empo2_agent.transcript import Transcript
 from empo2_agent.types import (
     ActionStyle,
@@ -64,6 +64,9 @@ class Recall:
     tokens_spent: int
     """Tokens of tips shown so far in this episode."""
 
+
+PARROTED = 0.9
+"""Share of common words from which on a tip counts as a copy of one that was shown."""
 
 Need = Reset | Act | Admissible | Recall | Request
 Value = StepResult | tuple[str, ...] | list[Recalled] | Completion | None
@@ -176,7 +179,7 @@ class _Player:
     conversation: int
     now: StepResult = field(default_factory=lambda: StepResult(""))
     steps: list[Step] = field(default_factory=list)
-    shown: set[str] = field(default_factory=set)
+    shown: dict[str, str] = field(default_factory=dict)
     tip_tokens: int = 0
     too_long: bool = False
 
@@ -231,7 +234,11 @@ class _Player:
         )
 
     def write_tip(self) -> Generator[Need, Answer, str]:
-        """Ask for one sentence about the episode; empty where none is wanted or it cannot fit."""
+        """Ask for one sentence about the episode.
+
+        Empty where none is wanted, where it cannot fit, and where it only repeats a tip that was
+        shown: a recalled tip is never written back as a new one.
+        """
         if not self.rules.max_tip_tokens or not self.steps or self.too_long:
             return ""
         score = sum(step.reward for step in self.steps)
@@ -242,7 +249,9 @@ class _Player:
         completion, _ = yield from _ask(
             self._request(asking, self.rules.max_tip_tokens), Completion
         )
-        return one_line(completion.text)
+        tip = one_line(completion.text)
+        known = (overlap(words(tip), words(text)) for text in self.shown.values())
+        return "" if max(known, default=0.0) >= PARROTED else tip
 
     def _recall(self) -> Generator[Need, Answer, tuple[list[Recalled], float]]:
         if not self.memory:
@@ -252,7 +261,7 @@ class _Player:
         if recalled:
             block = self.transcript.cost("\n\n" + tip_block(recalled))
             self.tip_tokens += block
-            self.shown.update(one.tip.id for one in recalled)
+            self.shown.update({one.tip.id: one.tip.text for one in recalled})
         return recalled, milliseconds
 
     def _admissible(self) -> Generator[Need, Answer, tuple[tuple[str, ...], float]]:

@@ -6,6 +6,7 @@ import unicodedata
 # Cc: controls. Cf: invisible format characters (bidirectional overrides, zero-width, tags).
 # Cs, Co, Cn: surrogates, private use, unassigned. Zl, Zp: line and paragraph separators.
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_WORD = re.compile(r"\w+")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -19,3 +20,20 @@ def one_line(text: str, limit: int | None = None) -> str:
     """`clean`, with all white space folded; cut with an ellipsis beyond `limit` characters."""
     folded = " ".join(clean(text).split())
     return folded if limit is None or len(folded) <= limit else folded[: limit - 1] + "…"
+
+
+def words(text: str) -> frozenset[str]:
+    """The set of words of a tip, without case and punctuation."""
+    return frozenset(_WORD.findall(text.casefold()))
+
+
+def overlap(one: frozenset[str], other: frozenset[str]) -> float:
+    """Shared words over all words (Jaccard), in 0..1; 1 for two empty sets.
+
+    Unlike a ratio that forgives extra words, a short tip is no copy of a longer one containing it:
+    a tip of one common word cannot push the others out.
+    """
+    if not one and not other:
+        return 1.0
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)

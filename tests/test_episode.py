@@ -190,6 +190,19 @@ def test_the_tip_is_asked_for_after_the_end_and_is_no_part_of_the_ledger() -> No
     assert "episode is over" not in "".join(segment.text for segment in episode.segments)
 
 
+def test_a_tip_that_was_shown_is_not_written_back() -> None:
+    def ending(said: str) -> str:
+        house = House(WON)
+        house.tips = [[tip("the cellar")]]
+        policy = ScriptedPolicy(["on", said])
+        return drive(start(rules(max_tip_tokens=90), memory=True), house, policy).tip
+
+    assert ending("Look  in the CELLAR!") == ""
+    assert (
+        ending("Look in the attic, not in the cellar.") == "Look in the attic, not in the cellar."
+    )
+
+
 @pytest.mark.parametrize(
     ("error", "status", "message"),
     [

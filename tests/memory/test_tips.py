@@ -12,14 +12,13 @@ from empo2_agent.memory.tips import (
     charge,
     in_order,
     judge,
-    overlap,
     scope_key,
     select,
     tie_order,
     within_budget,
-    words,
 )
 from empo2_agent.prompts import tip_block
+from empo2_agent.text import overlap, words
 from empo2_agent.types import Recalled
 from tests.memory.helpers import make_tip, recalled
 

@@ -1,0 +1,70 @@
+"""Which actions reach the engine, and which are offered."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from empo2_scienceworld.actions import LONGEST, listed, normalise, resets_the_task
+
+
+@pytest.mark.parametrize(
+    ("action", "line"),
+    [
+        ("go to kitchen", "go to kitchen"),
+        ("  go\tto\n kitchen\r\n", "go to kitchen"),
+        ("", ""),
+        (" \n ", ""),
+        ("go to\x00kitchen", ""),
+        ("reset task\x00", ""),
+        ("reset\x1f task\x7f", ""),
+        ("gehe zur Küche", ""),
+        ("\u212aitchen", ""),
+        ("\ud800", ""),
+        ("x" * LONGEST, "x" * LONGEST),
+        ("x" * (LONGEST + 1), ""),
+    ],
+)
+def test_only_plain_lines_reach_the_engine(action: str, line: str) -> None:
+    assert normalise(action) == line
+
+
+@given(st.text())
+def test_a_normalised_line_is_plain_and_stays_what_it_is(action: str) -> None:
+    line = normalise(action)
+    assert line.isascii()
+    assert not set(line) & set("\n\r\t\x00\x1b")
+    assert normalise(line) == line
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["reset task", "RESET  Task", "reset the task", "\treset\na task", "the reset an task the"],
+)
+def test_resetting_is_recognised_in_all_its_forms(action: str) -> None:
+    assert resets_the_task(normalise(action))
+
+
+@pytest.mark.parametrize("action", ["task", "reset", "reset tasks", "task reset", "focus on task"])
+def test_other_actions_are_no_reset(action: str) -> None:
+    assert not resets_the_task(action)
+
+
+OFFERED = [
+    "focus on apple",
+    "focus on apple",
+    "inventory",
+    "look around",
+    "look at agent",
+    "look in kitchen",
+    "open door",
+    "reset task",
+    "task",
+    "wait",
+    "wait1",
+]
+
+
+def test_free_actions_are_hidden_duplicates_and_resets_always() -> None:
+    assert listed(OFFERED, hide=True) == ["focus on apple", "open door", "wait", "wait1"]
+    shown = listed(OFFERED, hide=False)
+    assert shown == [a for a in dict.fromkeys(OFFERED) if a != "reset task"]
