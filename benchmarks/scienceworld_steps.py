@@ -25,7 +25,7 @@ from empo2_scienceworld.tasks import TASKS
 from empo2_scienceworld.world import World
 
 ROUNDS = 3
-STEPS = 20
+STEPS = 30
 TICKS = 10_000
 
 
@@ -48,13 +48,11 @@ class Clock:
 
 
 def walk(world: World, task: Task) -> list[str]:
-    """Admissible actions drawn at random, the same on every run."""
+    """Admissible actions drawn at random, the same on every run; a focus would end the walk."""
     draw, taken = random.Random(task.name), []
     world.reset(task, seed=0)
     for _ in range(STEPS):
-        offered = world.actions()
-        if not offered:
-            break
+        offered = [action for action in world.actions() if not action.startswith("focus")]
         taken.append(draw.choice(offered))
         world.step(taken[-1])
     return taken
@@ -74,6 +72,13 @@ def play_listing(world: World, task: Task, actions: Sequence[str], steps: Clock)
         steps.time(lambda typed: (world.step(typed), world.actions()), action)
 
 
+def play_server(stock: ScienceWorldEnv, task: Task, actions: Sequence[str], steps: Clock) -> None:
+    """One episode of the engine alone, in their JVM: the call that no wrapper can avoid."""
+    stock.load(task.name, task.variation, "easy")
+    for action in actions:
+        steps.time(stock.server.step, action)
+
+
 def play_theirs(stock: ScienceWorldEnv, task: Task, actions: Sequence[str], steps: Clock) -> None:
     """One episode of theirs."""
     stock.load(task.name, task.variation, "easy")
@@ -84,9 +89,9 @@ def play_theirs(stock: ScienceWorldEnv, task: Task, actions: Sequence[str], step
 
 def play_round(
     world: World, stock: ScienceWorldEnv, walks: dict[Task, list[str]]
-) -> tuple[Clock, Clock, Clock]:
-    """(our steps, their steps, our steps with a list of actions each)."""
-    ours, theirs, listing = Clock(), Clock(), Clock()
+) -> tuple[Clock, ...]:
+    """Our steps, their steps, our steps with a list of actions each, the engine alone."""
+    ours, theirs, listing, server = Clock(), Clock(), Clock(), Clock()
     for number, (task, actions) in enumerate(walks.items()):
         sides = [
             lambda t=task, a=actions: play_ours(world, t, a, ours),
@@ -95,7 +100,8 @@ def play_round(
         for run in sides if number % 2 else reversed(sides):
             run()
         play_listing(world, task, actions, listing)
-    return ours, theirs, listing
+        play_server(stock, task, actions, server)
+    return ours, theirs, listing, server
 
 
 def jvm_megabytes() -> list[int]:
@@ -121,10 +127,10 @@ def main() -> None:
     finally:
         world.close()
         stock.close()
-    ours, theirs, listing = (
+    ours, theirs, listing, server = (
         statistics.median(clock.per_second for clock in side) for side in zip(*rounds, strict=True)
     )
-    ratio = statistics.median(one.per_second / two.per_second for one, two, _ in rounds)
+    ratio = statistics.median(one.per_second / two.per_second for one, two, *_ in rounds)
     write_result(
         "scienceworld_steps",
         ours={
@@ -136,6 +142,7 @@ def main() -> None:
         theirs={
             "steps_per_second": round(theirs, 1),
             "median_step_ms": round(statistics.median(rounds[-1][1].calls), 2),
+            "engine_alone_steps_per_second": round(server, 1),
             "jvm_resident_mb": memory[1],
         },
         ratio=round(ratio, 1),

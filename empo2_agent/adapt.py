@@ -19,6 +19,10 @@ from empo2_agent.stats import Interval, paired_difference
 from empo2_agent.types import Episode, Task, Tip
 
 Arm = Literal["memory", "control"]
+Place = tuple[int, Arm, int]
+"""Trial, arm, and number of the episode within them."""
+Recorded = dict[Place, list[tuple[int, Episode]]]
+"""For each place its attempts: line in `episodes.jsonl`, and what happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,53 +87,67 @@ def adapt(
         EnvironmentUnavailableError: The environment keeps breaking.
         MemoryStoreError, RunFolderError: Tips or records cannot be written.
     """
-    recorded: dict[tuple[int, Arm, int], list[Episode]] = {}
+    recorded: Recorded = {}
+    lines = 0
     for episode, place in done:
-        recorded.setdefault((place["trial"], place["arm"], place["index"]), []).append(episode)
-    written = {tip.id for tip in run.tips()}
+        _keep(recorded, (place["trial"], place["arm"], place["index"]), lines, episode)
+        lines += 1
+    kept = {tip.id: tip for tip in run.tips()}
     for trial in range(plan.trials + 1):
         places = _places(plan, trial)
-        missing = [p for p in places if not any(e.usable for e in recorded.get(p, ()))]
+        missing = [p for p in places if not any(e.usable for _, e in recorded.get(p, ()))]
         wanted = [_wanted(plan, place, memory is not None) for place in missing]
         for event in play_all(stage, wanted):
             if isinstance(event, Finished):
                 at, arm, index = missing[event.index]
                 run.add_episode(event.episode, trial=at, arm=arm, index=index)
-                recorded.setdefault(missing[event.index], []).append(event.episode)
+                _keep(recorded, missing[event.index], lines, event.episode)
+                lines += 1
             else:
                 yield event
-        tips = tuple(
-            tip
+        written = [
+            kept.get(tip.id, tip)
             for place in places
             if memory is not None and place[1] == "memory"
-            for episode in recorded[place]
+            for line, episode in recorded[place]
             if episode.usable
-            for tip in tips_of(plan, place, episode, run.name, stage.policy.name, max_score)
-        )
-        if memory is not None:
-            memory.add(tips)  # the same tip twice is one: a resumed trial may add it again
-        for tip in tips:
-            if tip.id not in written:
-                run.add_tip(tip)
+            for tip in tips_of(plan, line, episode, run.name, stage.policy.name, max_score)
+        ]
+        tips = tuple(tip for tip in written if tip.id in kept or _store(tip, memory, run))
         yield TrialOver(
-            _row(plan, trial, "memory", places, recorded, len(tips)),
-            _row(plan, trial, "control", places, recorded, 0) if plan.control and trial else None,
+            _row(trial, "memory", places, recorded, len(tips)),
+            _row(trial, "control", places, recorded, 0) if plan.control and trial else None,
             tips,
         )
 
 
+def _keep(recorded: Recorded, place: Place, line: int, episode: Episode) -> None:
+    recorded.setdefault(place, []).append((line, episode))
+
+
+def _store(tip: Tip, memory: TipMemory | None, run: Run) -> bool:
+    """Whether the memory took the tip: it has no room for what it knows word for word."""
+    if memory is None or not memory.add([tip]):
+        return False
+    run.add_tip(tip)
+    return True
+
+
 def tips_of(
-    plan: Plan,
-    place: tuple[int, Arm, int],
-    episode: Episode,
-    run: str,
-    model: str,
-    max_score: float,
+    plan: Plan, line: int, episode: Episode, run: str, model: str, max_score: float
 ) -> Iterator[Tip]:
     """The tips an episode leaves: none where the policy wrote nothing.
 
-    With the key `final` it is filed under the state the episode ended in, together with the last
-    action; with `step` under the state of every step, together with the action taken there.
+    With the key `final` it is filed under the state the episode ended in, together with the action
+    that led there; with `step` under the state of every step, with the action taken in it.
+
+    Args:
+        plan: For the key.
+        line: The episode's line in `episodes.jsonl`.
+        episode: A usable one.
+        run: Name of the run.
+        model: Name of the policy.
+        max_score: Score of a complete solution.
     """
     if not episode.tip or not episode.steps:
         return
@@ -141,7 +159,7 @@ def tips_of(
     )
     for number, state, action in filed:
         yield Tip(
-            id=f"{run}/{place[0]}/{place[2]}/{number}",
+            id=f"{run}/{line}/{number}",
             text=episode.tip,
             key=state,
             action=action,
@@ -151,7 +169,7 @@ def tips_of(
             task=episode.task.name,
             variation=episode.task.variation,
             run=run,
-            episode=place[0] * plan.episodes_per_trial + place[2],
+            episode=line,
             step=number,
             model=model,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -181,12 +199,12 @@ def as_json(row: Trial) -> dict[str, object]:
     return asdict(row)
 
 
-def _places(plan: Plan, trial: int) -> list[tuple[int, Arm, int]]:
+def _places(plan: Plan, trial: int) -> list[Place]:
     arms: list[Arm] = ["memory", "control"] if plan.control and trial else ["memory"]
     return [(trial, arm, index) for arm in arms for index in range(plan.episodes_per_trial)]
 
 
-def _wanted(plan: Plan, place: tuple[int, Arm, int], has_memory: bool) -> Wanted:
+def _wanted(plan: Plan, place: Place, has_memory: bool) -> Wanted:
     trial, arm, index = place
     number = trial * plan.episodes_per_trial + index
     variation = plan.variations[number % len(plan.variations)]
@@ -200,14 +218,9 @@ def _wanted(plan: Plan, place: tuple[int, Arm, int], has_memory: bool) -> Wanted
 
 
 def _row(
-    plan: Plan,
-    trial: int,
-    arm: Arm,
-    places: Sequence[tuple[int, Arm, int]],
-    recorded: dict[tuple[int, Arm, int], list[Episode]],
-    tips_written: int,
+    trial: int, arm: Arm, places: Sequence[Place], recorded: Recorded, tips_written: int
 ) -> Trial:
-    episodes = [e for place in places if place[1] == arm for e in recorded[place]]
+    episodes = [e for place in places if place[1] == arm for _, e in recorded[place]]
     usable = [episode for episode in episodes if episode.usable]
     return Trial(
         trial=trial,

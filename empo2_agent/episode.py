@@ -17,7 +17,7 @@ from empo2_agent.errors import Empo2Error
 from empo2_agent.interfaces import ChatFormat
 from empo2_agent.prompts import tip_block, tip_request
 from empo2_agent.text import one_line, overlap, words
-from empo2_agent.transcript import Transcript
+from empo2_agent.transcript import TIP_GAP, Transcript
 from empo2_agent.types import (
     ActionStyle,
     Completion,
@@ -59,13 +59,13 @@ class Recall:
 
     key: str
     task: Task
-    shown: frozenset[str]
-    """Ids of tips that stand in the transcript already: never shown twice."""
+    shown: tuple[str, ...]
+    """Texts of the tips that stand in the transcript already: never shown twice."""
     tokens_spent: int
     """Tokens of tips shown so far in this episode."""
 
 
-PARROTED = 0.9
+SAME_TIP = 0.9
 """Share of common words from which on a tip counts as a copy of one that was shown."""
 
 Need = Reset | Act | Admissible | Recall | Request
@@ -145,7 +145,9 @@ def play(
     except BrokenWorldError as broken:
         status, error = Status.ENV_ERROR, str(broken)
     except InterruptedEpisodeError:
-        pass  # an episode already over keeps its status and only goes without a tip
+        status = (
+            Status.INTERRUPTED
+        )  # also where only the tip is missing: without it, it is not whole
     return Episode(
         task=task,
         seed=seed,
@@ -179,7 +181,7 @@ class _Player:
     conversation: int
     now: StepResult = field(default_factory=lambda: StepResult(""))
     steps: list[Step] = field(default_factory=list)
-    shown: dict[str, str] = field(default_factory=dict)
+    shown: list[str] = field(default_factory=list)
     tip_tokens: int = 0
     too_long: bool = False
 
@@ -203,11 +205,13 @@ class _Player:
         """One decision: recall, ask, act. Sets `too_long` instead where the prompt is."""
         recalled, retrieval_ms = yield from self._recall()
         before, key = self.now, self.key()
-        self.transcript.observe(before.observation, tip_block(recalled))
+        # Where tips do not fit, the episode goes on without them: they must never end it.
+        if not (recalled and self._observe(recalled)):
+            recalled = []
+            if not self._observe([]):
+                self.too_long = True
+                return
         prompt_tokens = len(self.transcript.token_ids)
-        if prompt_tokens > self.rules.max_prompt_tokens:
-            self.too_long = True
-            return
         admissible, listing_ms = yield from self._admissible()
         request = self._request(self.transcript, self.rules.max_reply_tokens)
         if self.rules.style == "constrained" and admissible:
@@ -250,19 +254,27 @@ class _Player:
             self._request(asking, self.rules.max_tip_tokens), Completion
         )
         tip = one_line(completion.text)
-        known = (overlap(words(tip), words(text)) for text in self.shown.values())
-        return "" if max(known, default=0.0) >= PARROTED else tip
+        known = (overlap(words(tip), words(text)) for text in self.shown)
+        return "" if max(known, default=0.0) >= SAME_TIP else tip
 
     def _recall(self) -> Generator[Need, Answer, tuple[list[Recalled], float]]:
         if not self.memory:
             return [], 0.0
-        need = Recall(self.key(), self.task, frozenset(self.shown), self.tip_tokens)
-        recalled, milliseconds = yield from _ask(need, list)
+        return (
+            yield from _ask(Recall(self.key(), self.task, tuple(self.shown), self.tip_tokens), list)
+        )
+
+    def _observe(self, recalled: list[Recalled]) -> bool:
+        """Append the observation and these tips to the transcript, if that fits."""
+        longer = self.transcript.fork()
+        longer.observe(self.now.observation, tip_block(recalled))
+        if len(longer.token_ids) > self.rules.max_prompt_tokens:
+            return False
+        self.transcript = longer
         if recalled:
-            block = self.transcript.cost("\n\n" + tip_block(recalled))
-            self.tip_tokens += block
-            self.shown.update({one.tip.id: one.tip.text for one in recalled})
-        return recalled, milliseconds
+            self.tip_tokens += longer.cost(TIP_GAP + tip_block(recalled))
+            self.shown += [one.tip.text for one in recalled]
+        return True
 
     def _admissible(self) -> Generator[Need, Answer, tuple[tuple[str, ...], float]]:
         """The actions to keep to; none where the style is free or the world cannot list them."""

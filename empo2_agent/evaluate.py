@@ -72,7 +72,9 @@ def evaluate(
 
 
 def scores(episodes: Sequence[Episode], seed: int) -> Scores:
-    """Means with 95 % intervals: bootstrap over variations for scores, Wilson for success.
+    """Means with 95 % intervals over variations: bootstrap for scores, see `_rate` for success.
+
+    With a single variation they are intervals over its repeats, and speak of that variation only.
 
     Raises:
         ValueError: No episodes.
@@ -81,12 +83,24 @@ def scores(episodes: Sequence[Episode], seed: int) -> Scores:
     for episode in episodes:
         by_task.setdefault(episode.task.id, []).append(episode)
     groups = [by_task[key] for key in sorted(by_task)]
+    if len(groups) == 1:
+        groups = [[episode] for episode in groups[0]]
     returns = [fmean(e.score for e in group) for group in groups]
     clipped = [fmean(max(0.0, e.score) for e in group) for group in groups]
     return Scores(
         episodes=len(episodes),
         score=bootstrap_interval(returns, seed=seed),
         score_clipped=bootstrap_interval(clipped, seed=seed),
-        success=wilson_interval(sum(e.success for e in episodes), len(episodes)),
+        success=_rate([fmean(e.success for e in group) for group in groups], seed),
         statuses=dict(Counter(str(e.status) for e in episodes)),
     )
+
+
+def _rate(rates: Sequence[float], seed: int) -> Interval:
+    """The mean of success rates, one a variation; each counts once, however often it was played.
+
+    Where all are 0 or 1, as after one episode of each, Wilson: it has a width at 0 of n and n of n.
+    """
+    if all(rate in (0, 1) for rate in rates):
+        return wilson_interval(round(sum(rates)), len(rates))
+    return bootstrap_interval(rates, seed=seed)

@@ -14,10 +14,8 @@ TIP_REQUEST = (
 def tip_entry(recalled: Recalled) -> str:
     """One tip as it is shown: the sentence, the action it belongs to and how that episode ended."""
     tip = recalled.tip
-    taken = f'; the action taken then was "{one_line(tip.action)}"' if tip.action else ""
-    return (
-        f"- {one_line(tip.text)}{taken}; the final score was {tip.score:g} out of {tip.max_score:g}"
-    )
+    action = f'action: "{one_line(tip.action)}"; ' if tip.action else ""
+    return f"- {one_line(tip.text)} ({action}final score: {tip.score:g} of {tip.max_score:g})"
 
 
 def tip_block(recalled: Sequence[Recalled]) -> str:

@@ -5,6 +5,7 @@ one batch, then all requests. So the batches, and with them every number, do not
 Long requests (tips) wait until no short one is left: nobody waits for somebody else's essay.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -83,9 +84,8 @@ class Worlds:
         Raises:
             Empo2Error: From building one.
         """
-        built = [seat.build() for seat in self.seats(count)]
-        for future in built:
-            future.result(self._deadlines.reset)
+        for future in [seat.submit(None) for seat in self.seats(count)]:
+            future.result()
 
     def seats(self, count: int) -> "list[_Seat]":
         """The first `count` seats, built where they are missing."""
@@ -94,56 +94,80 @@ class Worlds:
         return self._seats[:count]
 
 
+class _Cell:
+    """One environment and the only thread that ever calls it."""
+
+    def __init__(self, make: Callable[[], Environment]) -> None:
+        self._make = make
+        self._worker = Worker()
+        self._world: Environment | None = None
+        self._abandoned = threading.Event()
+
+    def submit(self, need: Reset | Act | Admissible | None) -> "Future[tuple[Value, float]]":
+        """Carry out a need (None: only build the world); the value and its milliseconds."""
+        return self._worker.submit(lambda: self._timed(need))
+
+    def abandon(self) -> None:
+        """Give up a world that broke or hangs. One that is still being built is closed then."""
+        self._abandoned.set()
+        if self._world is not None:
+            self._world.kill()
+        self._worker.submit(self._close)
+        self._worker.stop()
+
+    def close(self, seconds: float) -> None:
+        """Close the world in its thread; after `seconds` it is killed."""
+        self._abandoned.set()  # should it still be under construction
+        done = self._worker.submit(self._close)
+        self._worker.stop()
+        try:
+            done.result(seconds)
+        except Exception:  # noqa: BLE001 - a world that cannot close is ended instead
+            if self._world is not None:
+                self._world.kill()
+
+    def _close(self) -> None:
+        if self._world is not None:
+            self._world.close()
+
+    def _timed(self, need: Reset | Act | Admissible | None) -> tuple[Value, float]:
+        started = time.monotonic()
+        value = self._call(need)
+        return value, (time.monotonic() - started) * 1000
+
+    def _call(self, need: Reset | Act | Admissible | None) -> Value:
+        if self._world is None and not self._abandoned.is_set():
+            self._world = self._make()
+        if self._world is None or self._abandoned.is_set():
+            raise RuntimeError("the environment was given up")
+        if isinstance(need, Reset):
+            return self._world.reset(need.task, seed=need.seed)
+        if isinstance(need, Act):
+            return self._world.step(need.action)
+        listed = self._world.actions() if isinstance(need, Admissible) else None
+        return None if listed is None else tuple(listed)
+
+
 class _Seat:
-    """One environment, its thread, and the episode that is using them."""
+    """A place to play at: one environment at a time, replaced when it breaks."""
 
     def __init__(self, make: Callable[[], Environment], deadlines: Deadlines) -> None:
         self._make = make
         self._deadlines = deadlines
-        self._worker = Worker()
-        self._world: Environment | None = None
+        self._cell = _Cell(make)
 
-    def build(self) -> "Future[None]":
-        """Make the world in its own thread, where there is none yet."""
-        return self._worker.submit(self._built)
-
-    def submit(self, need: Reset | Act | Admissible) -> "Future[Value]":
-        return self._worker.submit(lambda: self._call(need))
+    def submit(self, need: Reset | Act | Admissible | None) -> "Future[tuple[Value, float]]":
+        return self._cell.submit(need)
 
     def deadline(self, need: Reset | Act | Admissible) -> float:
         return self._deadlines.reset if isinstance(need, Reset) else self._deadlines.step
 
     def abandon(self) -> None:
-        """Give up a world that broke or hangs; the next episode gets a new one."""
-        if self._world is not None:
-            self._world.kill()
-        self._worker.stop()
-        self._worker, self._world = Worker(), None
+        self._cell.abandon()
+        self._cell = _Cell(self._make)
 
     def close(self) -> None:
-        world = self._world
-        if world is not None:
-            done = self._worker.submit(world.close)
-            try:
-                done.result(self._deadlines.reset)
-            except Exception:  # noqa: BLE001 - a world that cannot close is ended instead
-                world.kill()
-        self._worker.stop()
-        self._world = None
-
-    def _built(self) -> None:
-        if self._world is None:
-            self._world = self._make()
-
-    def _call(self, need: Reset | Act | Admissible) -> Value:
-        self._built()
-        assert self._world is not None
-        if isinstance(need, Reset):
-            return self._world.reset(need.task, seed=need.seed)
-        if isinstance(need, Act):
-            return self._world.step(need.action)
-        listed = self._world.actions()
-        return None if listed is None else tuple(listed)
+        self._cell.close(self._deadlines.reset)
 
 
 @dataclass(slots=True)
@@ -155,7 +179,7 @@ class _Game:
     seat: _Seat
     conversation: int
     need: Need
-    call: "Future[Value] | None" = None
+    call: "Future[tuple[Value, float]] | None" = None
     since: float = 0.0
     episode: Episode | None = None
 
@@ -265,18 +289,19 @@ def _await_world(game: _Game) -> None:
     """Answer a game's environment calls until it needs something else."""
     while game.call is not None and isinstance(game.need, Reset | Act | Admissible):
         limit = game.seat.deadline(game.need)
+        error: BaseException | None
         try:
-            value = game.call.result(max(0.0, game.since + limit - time.monotonic()))
+            error = game.call.exception(max(0.0, game.since + limit - time.monotonic()))
         except TimeoutError:
             _break(game, f"no answer within {limit:g} seconds to {game.need}")
-        except Exception as error:
-            if isinstance(error, Empo2Error) and isinstance(game.need, Reset):
-                raise  # it cannot even start: the user has to mend something
+            return
+        if error is None:
+            call, game.call = game.call, None
+            _send(game, Answer(*call.result()))
+        elif isinstance(error, Empo2Error) and isinstance(game.need, Reset):
+            raise error  # it cannot even start: the user has to mend something
+        else:  # whatever else a world raises ends its own episode only
             _break(game, f"{type(error).__name__}: {error}")
-        else:
-            elapsed_ms = (time.monotonic() - game.since) * 1000
-            game.call = None
-            _send(game, Answer(value, elapsed_ms))
 
 
 def _break(game: _Game, reason: str) -> None:

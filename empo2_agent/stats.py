@@ -27,14 +27,22 @@ class Interval:
     """How many values it was made from."""
 
     @property
-    def ci95(self) -> list[float | None]:
-        """The two ends, as JSON documents have them."""
-        return [self.low, self.high]
+    def ci95(self) -> list[float] | None:
+        """The two ends, as JSON documents have them; None where there is no interval."""
+        return None if self.low is None or self.high is None else [self.low, self.high]
+
+    @property
+    def all_alike(self) -> bool:
+        """Whether the values did not differ: the width of 0 then says nothing about the mean."""
+        ends = self.ci95
+        return ends is not None and math.isclose(*ends, abs_tol=1e-12)
 
     def __str__(self) -> str:
         """For example `12.50 [3.10, 21.90] (95 % t, n=10)`."""
         if self.low is None or self.high is None:
             return f"{self.mean:.2f} (n={self.n}, no interval)"
+        if self.all_alike:
+            return f"{self.mean:.2f} (n={self.n}, all alike: no interval)"
         return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}] (95 % {self.kind}, n={self.n})"
 
 

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 from empo2_agent.interfaces import ChatFormat
 from empo2_agent.types import Completion, Message, Segment, SegmentKind
 
+TIP_GAP = "\n\n"
+"""Stands between an observation and the tips shown with it; part of the tip segment."""
+
 _EMPTY = "(nothing)"  # some templates drop a message without content
 
 
@@ -54,7 +57,7 @@ class Transcript:
         self._add("prompt", text, ids)
         content = text
         if tips.strip():
-            text, ids = self._chat.world("\n\n" + tips.strip())
+            text, ids = self._chat.world(TIP_GAP + tips.strip())
             self._add("tip", text, ids)
             content += text
         self._messages.append(Message("user", content))

@@ -155,7 +155,7 @@ class Tip:
     key: str
     """The state it belongs to: what is embedded and searched by."""
     action: str
-    """The action taken in that state."""
+    """The action that led to that state, or for tips filed by step the one taken in it."""
     score: float
     max_score: float
     environment: str
@@ -163,6 +163,7 @@ class Tip:
     variation: int
     run: str
     episode: int
+    """Line of the run's `episodes.jsonl`, from 0."""
     step: int
     model: str
     created: str
@@ -222,7 +223,7 @@ class Episode:
     """Whether tips could be shown."""
     status: Status
     segments: tuple[Segment, ...]
-    """The ledger: concatenated, the exact tokens of the last prompt and its reply."""
+    """The ledger, up to where the next observation would begin; every prompt is its beginning."""
     steps: tuple[Step, ...]
     final_observation: str = ""
     final_state: str = ""

@@ -113,11 +113,14 @@ def test_the_recorded_tokens_are_those_that_were_asked_with() -> None:
 def test_a_recall_says_what_was_shown_and_what_it_cost() -> None:
     house = House({})
     house.tips = [[tip("a"), tip("b")]]
-    drive(start(rules(max_steps=2), memory=True), house, ScriptedPolicy(["x", "y"]))
+    episode = drive(start(rules(max_steps=2), memory=True), house, ScriptedPolicy(["x", "y"]))
     first, second = [need for need in house.needs if isinstance(need, Recall)]
-    assert (first.key, first.shown, first.tokens_spent) == ("S0", frozenset(), 0)
-    assert (second.key, second.shown) == ("S", frozenset({"a", "b"}))
-    assert second.tokens_spent > len("look in alook in b")
+    assert (first.key, first.shown, first.tokens_spent) == ("S0", (), 0)
+    assert (second.key, second.shown) == ("S", ("look in a", "look in b"))
+    block = [s for s in episode.segments if s.kind == "tip"]
+    assert second.tokens_spent == len(block[0].token_ids)
+    for name in "ab":
+        assert f"look in {name}" in block[0].text
 
 
 def test_without_memory_nothing_is_recalled() -> None:
@@ -222,7 +225,8 @@ def test_what_ends_an_episode_from_outside(error: Exception, status: Status, mes
     assert (episode.tip, episode.usable) == ("", False)
 
 
-def test_stopped_while_writing_its_tip_an_episode_is_still_whole() -> None:
+def test_stopped_while_writing_its_tip_an_episode_is_not_whole() -> None:
+    """It is played again, so that its tip is not lost."""
     policy, house, run = ScriptedPolicy(["on"]), House(WON), start(rules(max_tip_tokens=50))
     need = next(run)
     for _ in range(3):
@@ -231,7 +235,18 @@ def test_stopped_while_writing_its_tip_an_episode_is_still_whole() -> None:
     with pytest.raises(StopIteration) as stop:
         run.throw(InterruptedEpisodeError("stop"))
     episode: Episode = stop.value.value
-    assert (episode.status, episode.usable, episode.tip) == (Status.SUCCESS, True, "")
+    assert (episode.status, episode.usable, episode.tip) == (Status.INTERRUPTED, False, "")
+
+
+def test_tips_that_do_not_fit_are_left_out_and_never_end_an_episode() -> None:
+    house = House(WON)
+    house.tips = [[tip("a")]]
+    policy = ScriptedPolicy(["on"])
+    episode = drive(start(rules(max_prompt_tokens=40), memory=True), house, policy)
+    assert episode.status is Status.SUCCESS
+    assert episode.steps[0].tips == ()
+    assert all(segment.kind != "tip" for segment in episode.segments)
+    assert len(policy.requests[0].token_ids) <= 40
 
 
 def test_a_wrong_kind_of_answer_is_a_bug_that_is_named() -> None:

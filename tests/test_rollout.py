@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -138,6 +139,27 @@ def test_a_world_in_trouble_ends_its_own_episode_only(trouble: str) -> None:
     assert [episodes[n].status for n in (1, 2)] == [Status.SUCCESS, Status.SUCCESS]
     assert sum(world.killed for world in house.worlds) == 1
     assert len(house.worlds) == 3  # the broken one was replaced
+
+
+def test_a_world_that_starts_too_slowly_is_never_shared_and_is_closed_in_the_end() -> None:
+    house, policy, may_start = House(), Batches(), threading.Event()
+    slow = iter([True])
+
+    def make() -> Counter:
+        if next(slow, False):
+            may_start.wait()
+        return house.make()
+
+    with Worlds(make, Deadlines(step=5.0, reset=0.2)) as worlds:
+        broken = finished(run(starts(policy, [1]), worlds, policy, None, concurrency=1))
+        played = finished(run(starts(policy, [2]), worlds, policy, None, concurrency=1))
+        may_start.set()
+    assert (broken[0].status, played[0].status) == (Status.ENV_ERROR, Status.SUCCESS)
+    patience = time.monotonic() + 5
+    while len(house.worlds) < 2 or not all(world.closed for world in house.worlds):
+        assert time.monotonic() < patience, [world.closed for world in house.worlds]
+        time.sleep(0.01)
+    assert all(len(world.threads) == 1 for world in house.worlds)
 
 
 def test_a_broken_policy_stops_everything_and_closes_the_worlds() -> None:

@@ -6,7 +6,7 @@ One rule: results go to stdout, everything else to stderr, and text is never rea
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +28,7 @@ def _remember_debug(value: bool) -> bool:
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.")]
 DebugFlag = Annotated[
     bool,
     typer.Option("--debug", callback=_remember_debug, help="Show a traceback when it fails."),
@@ -92,6 +92,14 @@ def emit_text(lines: Sequence[str]) -> None:
     sys.stdout.flush()
 
 
+def emit_result(document: object, lines: Sequence[str], *, as_json: bool) -> None:
+    """Print what a command found to stdout: as a document, or as lines for people."""
+    if as_json:
+        emit_json(document)
+    else:
+        emit_text(lines)
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Rows as aligned lines of text; numbers stand at the right, None is shown as `-`."""
     body = [["-" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
@@ -118,7 +126,8 @@ def load_settings(
     pairs: Sequence[str] | None,
     *,
     preset: str | None = None,
-    unused: Sequence[str] = (),
+    unused: Collection[str] = (),
+    defaults: Mapping[str, object] | None = None,
     **flag_overrides: object,
 ) -> Resolved:
     """The settings of this invocation, and the origin of each.
@@ -127,7 +136,8 @@ def load_settings(
         config_files: From `ConfigFiles`.
         pairs: From `SetPairs`.
         preset: From `PresetOption`.
-        unused: Sections this command does not read.
+        unused: Sections and dotted keys this command does not read.
+        defaults: Where this command's defaults differ, by dotted key.
         flag_overrides: Flags by dotted key with `__` for the dot, for example
             `episode__max_steps=max_steps`; None means the flag was not given.
 
@@ -138,5 +148,10 @@ def load_settings(
         key.replace("__", "."): value for key, value in flag_overrides.items()
     }
     return resolve(
-        preset=preset, files=config_files or (), pairs=pairs or (), flags=flags, unused=unused
+        preset=preset,
+        files=config_files or (),
+        pairs=pairs or (),
+        flags=flags,
+        unused=unused,
+        defaults=defaults,
     )

@@ -26,10 +26,8 @@ class ModelSettings(Section):
 
     name: str | None = None
     """A Hugging Face name or a local folder; none: the small default model."""
-    engine: Literal["transformers"] = "transformers"
-    """What runs the model."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Numeric type; auto: float32 on a CPU, the checkpoint's own on a GPU."""
+    """Numeric type; auto: float32 on a CPU, bfloat16 on a GPU."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto: a GPU where there is one."""
 
@@ -70,11 +68,11 @@ class MemorySettings(Section):
     key: Literal["final", "step"] = "final"
     """The state a tip is filed under: the last of its episode, or each step's own."""
     threshold: float = Field(default=0.5, ge=-1, le=1)
-    """Least cosine similarity of a tip that is shown."""
+    """A tip is shown where its cosine similarity is above this."""
     max_tips: int = Field(default=10, ge=1)
     """Most tips shown in one turn."""
     near_duplicate: float = Field(default=0.9, ge=0, le=1)
-    """Token-set similarity above which a tip counts as a copy of a better one."""
+    """Share of common words at or above which a tip counts as a copy of a better one."""
     tokens_per_turn: int = Field(default=200, ge=1)
     """Token budget of the tips shown in one turn."""
     tokens_per_episode: int = Field(default=600, ge=1)

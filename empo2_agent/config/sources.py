@@ -6,7 +6,7 @@ the source; nothing is ever ignored.
 """
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,8 @@ def resolve(
     files: Sequence[Path] = (),
     pairs: Sequence[str] = (),
     flags: Mapping[str, object] | None = None,
-    unused: Sequence[str] = (),
+    unused: Collection[str] = (),
+    defaults: Mapping[str, object] | None = None,
 ) -> Resolved:
     """Merge all sources over the defaults.
 
@@ -39,17 +40,19 @@ def resolve(
         files: TOML files, later ones win.
         pairs: `section.key=value`; the value is TOML, or else taken as a string.
         flags: Values of command-line flags by dotted key; None means the flag was not given.
-        unused: Sections the calling command does not read: setting them with `--set` is an error.
+        unused: Sections and dotted keys the calling command does not read: setting them with
+            `--set` is an error. A file may serve several commands.
+        defaults: Defaults of the calling command, by dotted key.
 
     Raises:
         UsageError: Names the setting, its source and, where there is one, the nearest known key.
     """
-    values: dict[str, object] = {}
+    values: dict[str, object] = dict(defaults or {})
     origins = {key: "default" for key, _ in flatten(Settings())}
     for origin, layer in _layers(preset, files, pairs, flags or {}):
         for key, value in _leaves(layer, origin):
             _refuse_conflict(key, value, origin, values, origins)
-            if origin == "--set" and key.split(".")[0] in unused:
+            if origin == "--set" and not {key, key.partition(".")[0]}.isdisjoint(unused):
                 raise UsageError(f"{key} (--set) has no effect on this command.")
             values[key], origins[key] = value, origin
     try:
@@ -150,10 +153,12 @@ def _refuse_conflict(
 def _refuse_without_effect(settings: Settings, origins: Mapping[str, str]) -> None:
     if settings.memory.location != "none":
         return
+    chosen = origins["memory.location"] != "default"
+    why = "memory.location is none" if chosen else "no --memory is given"
     for key, origin in origins.items():
-        by_user = origin == "--set" or origin == "flag" or origin.startswith("file ")
+        by_user = origin in ("--set", "flag") or (chosen and origin.startswith("file "))
         if by_user and key.startswith("memory.") and key != "memory.location":
-            raise UsageError(f"{key} ({origin}) has no effect: memory.location is none.")
+            raise UsageError(f"{key} ({origin}) has no effect: {why}.")
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:

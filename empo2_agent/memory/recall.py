@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from empo2_agent.episode import Recall
+from empo2_agent.episode import SAME_TIP, Recall
 from empo2_agent.interfaces import TipMemory
 from empo2_agent.memory.tips import within_budget
 from empo2_agent.rollout import Recaller
+from empo2_agent.text import overlap, words
+from empo2_agent.transcript import TIP_GAP
 from empo2_agent.types import Recalled
 
 
@@ -28,11 +30,16 @@ def recaller(
             answers = memory.search([wanted[n].key for n in places], task)
             for n, tips in zip(places, answers, strict=True):
                 found[n] = within_budget(
-                    [one for one in tips if one.tip.id not in wanted[n].shown],
-                    cost,
+                    [one for one in tips if not _was_shown(one, wanted[n].shown)],
+                    lambda block: cost(TIP_GAP + block),
                     per_turn=per_turn,
                     left_for_episode=per_episode - wanted[n].tokens_spent,
                 )
         return found
 
     return recall
+
+
+def _was_shown(one: Recalled, shown: Sequence[str]) -> bool:
+    said = words(one.tip.text)
+    return any(overlap(said, words(text)) >= SAME_TIP for text in shown)

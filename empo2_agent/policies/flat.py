@@ -83,7 +83,7 @@ def attention(
         query: [1, query heads, tokens of all parts, size]; `key` and `value` with theirs.
         key: See `query`.
         value: See `query`.
-        attention_mask: None: causal within each part.
+        attention_mask: None: causal within each part; anything else is refused.
         parts: Conversations in the order their new tokens are laid out.
         scaling: Factor of the scores.
         sliding_window: Tokens a token may look back to, itself included; None: all.
@@ -92,6 +92,8 @@ def attention(
     for name in _UNSUPPORTED:
         if other.get(name) is not None:
             raise ModelError(f"this model's attention uses {name!r}, which is not supported here")
+    if attention_mask is not None:
+        raise ModelError("this model makes attention masks of its own, which is not supported here")
     layer = int(module.layer_idx)  # type: ignore[arg-type] # set by every attention of transformers
     outputs, start = [], 0
     for cache, count in parts:
@@ -177,3 +179,53 @@ def _pass(model: PreTrainedModel, parts: Sequence[tuple[Cache, Sequence[int]]]) 
     for cache, new in parts:
         cache.length += len(new)
     return logits[0].float()
+
+
+def verify(model: PreTrainedModel) -> None:
+    """Make sure that laying conversations end to end changes nothing for this model.
+
+    Two short texts, fed together and in pieces, must give the logits that the model's own attention
+    gives for each alone. Models with a recurrent state, position biases or masks of their own do not.
+
+    Raises:
+        ModelError: They differ.
+    """
+    if getattr(model, "_is_stateful", False):
+        raise ModelError(_refusal(model, "it keeps a recurrent state"))
+    size = int(model.config.get_text_config().vocab_size)
+    texts = [[(7 * n + 3) % size for n in range(24)], [(11 * n + 5) % size for n in range(15)]]
+    caches = [Cache(), Cache()]
+    try:
+        _pass(model, [(cache, text[:9]) for cache, text in zip(caches, texts, strict=True)])
+        found = _pass(model, [(cache, text[9:]) for cache, text in zip(caches, texts, strict=True)])
+    except (TypeError, IndexError) as error:
+        raise ModelError(_refusal(model, str(error))) from error
+    if any(cache.bytes == 0 for cache in caches):
+        raise ModelError(_refusal(model, "its attention cannot be replaced"))
+    expected = _own_logits(model, texts)
+    difference = float((found - expected).abs().max() / expected.abs().max())
+    if difference > (1e-3 if model.dtype == torch.float32 else 5e-2):
+        raise ModelError(_refusal(model, f"logits differ by {difference:.1%}"))
+
+
+def _own_logits(model: PreTrainedModel, texts: Sequence[Sequence[int]]) -> Tensor:
+    """Logits behind each text alone, by the model's own attention."""
+    model.set_attn_implementation("eager")
+    try:
+        with torch.inference_mode():
+            rows = [
+                model(
+                    input_ids=torch.tensor([list(text)], device=model.device),
+                    use_cache=False,
+                    logits_to_keep=1,
+                ).logits[0, -1]
+                for text in texts
+            ]
+    finally:
+        model.set_attn_implementation(NAME)
+    return torch.stack(rows).float()
+
+
+def _refusal(model: PreTrainedModel, reason: str) -> str:
+    kind = model.config.model_type
+    return f"models of the type {kind} cannot be used: {reason}. Type: empo2 models list"

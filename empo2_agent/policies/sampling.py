@@ -39,7 +39,8 @@ class Reply:
         seed: Of its random stream.
         temperature: See `distribution`.
         max_tokens: A free reply is cut here; a constrained one always completes its text.
-        ends: Ids that end the turn of a free reply.
+        end: The id that ends the turn of a free reply, and is part of it.
+        stops: Other ids at which a free reply is over, and which are not part of it.
         choices: Root of the trie of allowed token sequences; None: free.
     """
 
@@ -49,13 +50,15 @@ class Reply:
         seed: int,
         temperature: float,
         max_tokens: int,
-        ends: Collection[int],
+        end: int,
+        stops: Collection[int],
         choices: Node | None,
     ) -> None:
         self._random = random.Random(seed)
         self._temperature = temperature
         self._max_tokens = max_tokens
-        self._ends = ends
+        self._end = end
+        self._stops = stops
         self._node = choices
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
@@ -70,12 +73,15 @@ class Reply:
         logprobs, ids = distribution(logits_V, self._temperature, allowed)
         index = _draw(logprobs, self._random)
         token = int(ids[index])
+        if self._node is None and token in self._stops:
+            self.done = True
+            return
         self._append(token, float(logprobs[index]), allowed)
         if self._node is not None:
             self._node = self._node[token]
             self._jump()
-        elif token in self._ends or len(self.token_ids) >= self._max_tokens:
-            self.done, self.ended = True, token in self._ends
+        elif token == self._end or len(self.token_ids) >= self._max_tokens:
+            self.done, self.ended = True, token == self._end
 
     def _jump(self) -> None:
         """Append the tokens that have no alternative: nothing is sampled, log-probability 0."""

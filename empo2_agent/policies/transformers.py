@@ -21,6 +21,7 @@ from empo2_agent.quiet import no_progress_bars
 from empo2_agent.types import Completion, Request
 
 DType = Literal["auto", "float32", "bfloat16", "float16"]
+_KNOWN_CHOICES = 50_000  # texts of admissible actions whose tokens are remembered
 _KEPT_AFTER_RELEASE = 2  # finished conversations kept: the next ones begin with the same words
 
 
@@ -46,8 +47,8 @@ class TransformersPolicy:
         keep: Whether keys and values are kept between calls (False: everything is recomputed).
 
     Raises:
-        ModelError: The chat template cannot be used, or the model keeps a state that is not
-            keys and values.
+        ModelError: The chat template cannot be used, or the model computes something else when
+            conversations are laid end to end (see `flat.verify`).
     """
 
     def __init__(
@@ -58,10 +59,11 @@ class TransformersPolicy:
         self._name = name
         self._keep = keep
         self._chat = TemplateChat(tokenizer)
-        self._ends = _end_ids(model, self._chat)
+        self._stops = _end_ids(model) - {self._chat.end_ids[-1]}
+        flat.verify(model)
         self._live: dict[int, _Conversation] = {}
         self._released: OrderedDict[int, _Conversation] = OrderedDict()
-        self._texts: dict[str, tuple[int, ...]] = {}
+        self._sequences: dict[str, tuple[int, ...]] = {}
         self.version = 0
         self.prefilled = 0
         """Prompt tokens computed since the start (cached ones are not)."""
@@ -108,7 +110,7 @@ class TransformersPolicy:
         self._sample(talks, replies, pending)
         if not self._keep:
             self._live.clear()
-        return [self._completion(reply) for reply in replies]
+        return [self._completion(q, r) for q, r in zip(requests, replies, strict=True)]
 
     def release(self, conversation: int) -> None:
         """See `interfaces.Policy`."""
@@ -171,24 +173,31 @@ class TransformersPolicy:
             seed=request.seed,
             temperature=request.temperature,
             max_tokens=request.max_tokens,
-            ends=self._ends,
+            end=self._chat.end_ids[-1],
+            stops=self._stops,
             choices=self._trie(request.choices) if request.choices else None,
         )
 
     def _trie(self, choices: Sequence[str]) -> Node:
-        for text in choices:
-            if text not in self._texts:
-                self._texts[text] = self._chat.world(text)[1]
-        return trie((*self._texts[text], *self._chat.end_ids) for text in choices)
+        return trie(self._sequence(text) for text in choices)
 
-    def _completion(self, reply: Reply) -> Completion:
-        spoken = reply.token_ids
-        if reply.ended:
-            cut = len(self._chat.end_ids) if reply.allowed[-1] is not None else 1
-            spoken = spoken[: len(spoken) - cut]
+    def _sequence(self, text: str) -> tuple[int, ...]:
+        """The tokens of one choice, its end included."""
+        if text not in self._sequences:
+            if len(self._sequences) >= _KNOWN_CHOICES:
+                self._sequences.clear()
+            self._sequences[text] = (*self._chat.world(text)[1], *self._chat.end_ids)
+        return self._sequences[text]
+
+    def _completion(self, request: Request, reply: Reply) -> Completion:
+        ids = tuple(reply.token_ids)
+        if request.choices:
+            text = next(one for one in request.choices if self._sequence(one) == ids)
+        else:
+            text = self._tokenizer.decode(ids[:-1] if reply.ended else ids)
         return Completion(
-            text=self._tokenizer.decode(spoken, skip_special_tokens=False),
-            token_ids=tuple(reply.token_ids),
+            text=text,
+            token_ids=ids,
             logprobs=tuple(reply.logprobs),
             allowed=tuple(reply.allowed),
             ended=reply.ended,
@@ -202,11 +211,12 @@ def _shared(one: Sequence[int], other: Sequence[int]) -> int:
     return next(differ, min(len(one), len(other)))
 
 
-def _end_ids(model: PreTrainedModel, chat: TemplateChat) -> frozenset[int]:
-    """Every id that ends a turn: the template's own and those of the generation settings."""
+def _end_ids(model: PreTrainedModel) -> frozenset[int]:
+    """The ids at which the model's own generation settings stop."""
     named = model.generation_config.eos_token_id if model.generation_config else None
-    more = named if isinstance(named, list) else [named] if named is not None else []
-    return frozenset((chat.end_ids[-1], *more))
+    if named is None:
+        return frozenset()
+    return frozenset(named if isinstance(named, list) else [named])
 
 
 def load(

@@ -53,8 +53,8 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The name of the folder: how records refer to this run."""
-        return self.path.resolve().name
+        """How records refer to this run: the folder's name when it was made."""
+        return str(self.document.get("run", self.path.resolve().name))
 
     @property
     def status(self) -> str:

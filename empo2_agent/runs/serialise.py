@@ -76,4 +76,7 @@ def _segment(document: Mapping[str, Any]) -> Segment:
 
 def _step(document: Mapping[str, Any]) -> Step:
     tips = tuple(ShownTip(**tip) for tip in document["tips"])
-    return Step(**{**document, "tips": tips})
+    sampled = document["sampled"]
+    return Step(
+        **{**document, "tips": tips, "sampled": None if sampled is None else _segment(sampled)}
+    )

@@ -154,13 +154,26 @@ class _Player:
         again = self._call(self._world.actions)
         assert list(again or ()) == list(offered), "admissible actions differ from call to call"
 
+    def observe(self, action: str) -> StepResult:
+        """One action of any kind: it must be answered, whatever it is."""
+        shown = repr(action if len(action) < 60 else action[:60] + "...")
+        try:
+            result = self.step(action)
+        except AssertionError:
+            raise
+        except Exception as error:
+            message = f"step({shown}) must be an observation, but raised {error!r}"
+            raise AssertionError(message) from error
+        assert result.observation.strip(), f"step({shown}) shows nothing"
+        return result
+
     def check_latch(self, results: Sequence[StepResult], actions: Sequence[str]) -> None:
         """After the end nothing may change."""
         end = results[-1]
         if not end.done:
             return
         for action in (actions[0], actions[-1], *HOSTILE[:2]):
-            after = self.step(action)
+            after = self.observe(action)
             changed = f"{end.status} became {after.status} by {action!r}"
             assert after.status == end.status, f"done does not latch: {changed}"
             assert after.reward == 0, f"done does not latch: {action!r} earned {after.reward}"
@@ -168,18 +181,9 @@ class _Player:
 
     def check_hostile(self) -> None:
         """What cannot be parsed must be an observation."""
-        result = self.reset()
+        self.reset()
         for action in HOSTILE:
-            shown = repr(action if len(action) < 60 else action[:60] + "...")
-            try:
-                result = self.step(action)
-            except AssertionError:
-                raise
-            except Exception as error:
-                message = f"step({shown}) must be an observation, but raised {error!r}"
-                raise AssertionError(message) from error
-            assert result.observation.strip(), f"step({shown}) shows nothing"
-            if result.done:
+            if self.observe(action).done:
                 self.reset()
 
     def check_kill(self, action: str, leftovers: Leftovers) -> None:

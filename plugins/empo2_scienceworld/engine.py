@@ -73,7 +73,7 @@ class Engine:
         """
         call, server = self._jvm.call, self._server
         self._inputs += 1
-        call(self._random.setSeed, self._seed * _SEED_FACTOR + self._inputs)
+        call(self._random.setSeed, stream_seed(self._seed, self._inputs))
         text, part, completed = self._send(line)
         score = round(100 * part)
         if score < 0 and call(self._agent.isInErrorState):
@@ -129,6 +129,11 @@ class Engine:
             part = call(valid.subList, start, min(count, start + ACTIONS_PER_CALL))
             lines += call(self._join, "\n", part).split("\n")
         return lines
+
+
+def stream_seed(seed: int, number: int) -> int:
+    """What the engine's random stream is set to before input `number` (from 1) of an episode."""
+    return (seed * _SEED_FACTOR + number) % 2**63
 
 
 def _shorter(line: str) -> str:

@@ -76,10 +76,18 @@ class Jvm:
         try:
             return method(*args)
         except self._failures as error:
-            code = self.process.poll()
-            what = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-            state = "a call failed" if code is None else f"the JVM has ended, exit code {code}"
-            raise EnvironmentUnavailableError(f"ScienceWorld broke: {state} ({what[0]})") from error
+            lines = str(error).splitlines() or [type(error).__name__]
+            what = next((line[2:] for line in lines if line.startswith(": ")), lines[0])  # Java's
+            raise EnvironmentUnavailableError(
+                f"ScienceWorld broke: {self._state()} ({what})"
+            ) from error
+
+    def _state(self) -> str:
+        try:
+            code = self.process.wait(1.0)  # a process takes a moment to end, or to be seen ended
+        except subprocess.TimeoutExpired:
+            return "a call failed"
+        return f"the JVM has ended, exit code {code}"
 
     def kill(self) -> None:
         """End the process; a call into it that is under way fails at once. From any thread."""

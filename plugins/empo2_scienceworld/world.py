@@ -42,6 +42,7 @@ class World:
             raise
         self._task = ""
         self._reply: Reply | None = None
+        self._score = 0
         self._last = StepResult("")
         self._question = False
 
@@ -60,6 +61,7 @@ class World:
         reply = self._engine.load(task.name, task.variation, self._simplifications, seed)
         self._task = self._engine.task_description()
         self._reply = reply
+        self._score = 0  # some worlds start above it: the first step earns that
         self._question = False
         focus = "; ".join(may_focus(self._task))
         text = "\n".join(
@@ -92,7 +94,8 @@ class World:
         self._reply = reply
         self._question = reply.text.startswith(_QUESTION)
         text = "\n".join(filter(None, (note, self._tell(before, reply))))
-        self._last = self._result(text, reply, reward=float(reply.score - before.score))
+        self._last = self._result(text, reply, reward=float(reply.score - self._score))
+        self._score = reply.score
         return self._last
 
     def _settle_question(self, line: str) -> str:

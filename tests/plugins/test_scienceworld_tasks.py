@@ -74,7 +74,7 @@ def test_simplifications_are_read_as_the_jar_reads_them(given: str, meant: str) 
 
 @pytest.mark.parametrize("given", ["esay", "easy,openDoors", "openDoors;openContainers"])
 def test_other_simplifications_are_refused(given: str) -> None:
-    with pytest.raises(UsageError, match="environment.simplifications"):
+    with pytest.raises(UsageError, match=r"environment\.simplifications"):
         parse_simplifications(given)
 
 

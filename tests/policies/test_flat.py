@@ -7,9 +7,12 @@ import pytest
 import torch
 from transformers import (
     AutoModelForCausalLM,
+    BloomConfig,
     Gemma2Config,
     Gemma3TextConfig,
+    Llama4TextConfig,
     LlamaConfig,
+    MambaConfig,
     MistralConfig,
     PreTrainedConfig,
     PreTrainedModel,
@@ -102,3 +105,43 @@ def test_attention_with_a_term_we_do_not_compute_is_refused() -> None:
     ours, _ = twins(config)
     with pytest.raises(ModelError, match="'softcap'"):
         flat.forward(ours, [(flat.Cache(), [1, 2])])
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (MambaConfig(vocab_size=97, hidden_size=32, num_hidden_layers=2), "recurrent state"),
+        (BloomConfig(vocab_size=97, hidden_size=32, n_layer=2, n_head=4), "cannot be used"),
+        (
+            Llama4TextConfig(
+                **SIZE,
+                head_dim=8,
+                intermediate_size_mlp=48,
+                num_local_experts=2,
+                attention_chunk_size=6,
+                layer_types=["chunked_attention"] * 3,
+                no_rope_layers=[1, 1, 1],
+            ),
+            "logits differ",
+        ),
+    ],
+    ids=["mamba", "bloom", "llama4-chunked"],
+)
+def test_models_that_compute_something_else_are_refused(
+    config: PreTrainedConfig, reason: str
+) -> None:
+    flat.register()
+    torch.manual_seed(0)
+    try:
+        model = AutoModelForCausalLM.from_config(config, attn_implementation=flat.NAME).eval()
+    except ValueError:  # it does not even let its attention be chosen
+        model = AutoModelForCausalLM.from_config(config).eval()
+    with pytest.raises(ModelError, match=reason):
+        flat.verify(model)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_models_that_compute_the_same_pass(name: str) -> None:
+    ours, _ = twins(CONFIGS[name]())
+    flat.verify(ours)
+    assert ours.config._attn_implementation == flat.NAME

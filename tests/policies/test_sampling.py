@@ -13,7 +13,7 @@ LOGITS = torch.tensor([math.log(1.0), math.log(2.0), math.log(3.0), math.log(4.0
 
 def free(**overrides: object) -> Reply:
     arguments: dict[str, object] = {
-        "seed": 0, "temperature": 1.0, "max_tokens": 3, "ends": {3}, "choices": None,
+        "seed": 0, "temperature": 1.0, "max_tokens": 3, "end": 3, "stops": (), "choices": None,
     }  # fmt: skip
     return Reply(**{**arguments, **overrides})  # type: ignore[arg-type] # overrides name the same arguments
 
@@ -47,6 +47,13 @@ def test_a_free_reply_stops_at_an_end_or_at_its_limit() -> None:
     assert (cut.done, cut.ended, cut.token_ids) == (True, False, [0, 0, 0])
 
 
+def test_a_foreign_end_stops_a_reply_and_is_no_part_of_it() -> None:
+    reply = free(stops={2})
+    reply.take(torch.tensor([100.0, 0, 0, 0]))
+    reply.take(torch.tensor([0.0, 0, 100, 0]))
+    assert (reply.done, reply.ended, reply.token_ids, reply.logprobs) == (True, False, [0], [0.0])
+
+
 def test_forced_tokens_cost_nothing_and_choices_are_renormalised() -> None:
     reply = free(choices=trie([(5, 1, 6, 9), (5, 3, 9)]), seed=4)
     assert (reply.token_ids, reply.logprobs, reply.done) == ([5], [0.0], False)
@@ -66,7 +73,7 @@ def test_a_single_choice_needs_no_model() -> None:
 
 def test_same_seed_same_tokens_and_another_seed_differs() -> None:
     def sample(seed: int) -> list[int]:
-        reply = free(seed=seed, max_tokens=20, ends=set())
+        reply = free(seed=seed, max_tokens=20, end=99)
         while not reply.done:
             reply.take(LOGITS)
         return reply.token_ids
@@ -78,7 +85,7 @@ def test_same_seed_same_tokens_and_another_seed_differs() -> None:
 def test_frequencies_follow_the_distribution() -> None:
     counts = [0] * 4
     for seed in range(4000):
-        reply = free(seed=seed, max_tokens=1, ends=set())
+        reply = free(seed=seed, max_tokens=1, end=99)
         reply.take(LOGITS)
         counts[reply.token_ids[0]] += 1
     expected = [400, 800, 1200, 1600]
@@ -91,6 +98,6 @@ def test_frequencies_follow_the_distribution() -> None:
 def test_a_token_without_mass_is_never_drawn(scores: list[float], seed: int) -> None:
     logits = torch.tensor(scores)
     logits[0] = -torch.inf
-    reply = free(seed=seed, max_tokens=1, ends=set())
+    reply = free(seed=seed, max_tokens=1, end=99)
     reply.take(logits)
     assert reply.token_ids != [0]
