@@ -59,7 +59,8 @@ class TransformersPolicy:
         self._name = name
         self._keep = keep
         self._chat = TemplateChat(tokenizer)
-        self._stops = _end_ids(model) - {self._chat.end_ids[-1]}
+        special = {*_end_ids(model), *tokenizer.all_special_ids}
+        self._stops = frozenset(special - {self._chat.end_ids[-1]})
         flat.verify(model)
         self._live: dict[int, _Conversation] = {}
         self._released: OrderedDict[int, _Conversation] = OrderedDict()

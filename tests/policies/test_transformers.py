@@ -204,3 +204,16 @@ def test_greedy_takes_the_likeliest_token(
         logits = plain_model(torch.tensor([prompt])).logits[0, -1]
     assert reply.token_ids == (int(logits.argmax()),)
     assert reply.logprobs == (0.0,)
+
+
+def test_a_free_reply_never_holds_a_special_token_but_its_end(policy: TransformersPolicy) -> None:
+    """A reply that begins another turn is over; 600 tokens at random would hold many."""
+    prompt = policy.chat.opening("Rules")[1]
+    requests = [request(prompt, n, seed=n, temperature=50.0, max_tokens=40) for n in range(15)]
+    replies = policy.generate(requests)
+    special = set(policy._tokenizer.all_special_ids)
+    for reply in replies:
+        inner = reply.token_ids[:-1] if reply.ended else reply.token_ids
+        assert not special & set(inner)
+        assert reply.ended == (reply.token_ids[-1:] == policy.chat.end_ids)
+    assert any(len(reply.token_ids) < 40 and not reply.ended for reply in replies)
