@@ -1,7 +1,7 @@
 """Means with 95 % intervals. Every interval says by which method it was made.
 
-One rule: the mean of a single value has no interval. Its ends are then None (null in JSON):
-neither the mean itself nor an infinite width would be honest. Only a success rate has one.
+One rule: the mean of a single value has no interval (null in JSON): neither the mean itself nor an
+infinite width would be honest. Only a success rate has one.
 """
 
 import math

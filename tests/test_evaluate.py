@@ -7,6 +7,7 @@ from empo2_agent.evaluate import Plan, evaluate, scores
 from empo2_agent.rollout import Deadlines, Worlds
 from empo2_agent.runs import create_run, open_run
 from empo2_agent.stage import Stage
+from empo2_agent.stats import wilson_interval
 from empo2_agent.testing import ScriptedPolicy
 from empo2_agent.types import Episode, Request, Status, Step, Task
 from empo2_toy import PLUGIN
@@ -38,8 +39,33 @@ def test_scores_by_hand() -> None:
     assert (found.episodes, found.score.mean, found.score_clipped.mean) == (4, 25.0, 50.0)
     assert (found.score.low, found.score.high, found.score.kind) == (0.0, 50.0, "bootstrap")
     assert found.score_clipped.low == 50.0  # both variations have 50: nothing to resample
-    assert (found.success.mean, found.success.kind) == (0.25, "Wilson")
+    assert (found.success.mean, found.success.kind) == (0.25, "bootstrap")
+    assert found.success.ci95 == [0.0, 0.5]
     assert found.statuses == {"failed": 2, "success": 1, "step_limit": 1}
+
+
+def test_each_variation_counts_once_in_the_interval_of_success() -> None:
+    """Ten repeats of four variations that differ: not forty independent episodes."""
+    won, lost = Status.SUCCESS, Status.FAILED
+    played = [episode(v, 0.0, won if v < 2 else lost) for v in range(4) for _ in range(10)]
+    found = scores(played, seed=0).success
+    assert found == wilson_interval(2, 4)
+    once = scores(played[::10], seed=0)
+    assert (once.episodes, once.success) == (4, found)
+    mixed = scores([*played, episode(0, 0.0, lost)], seed=0).success
+    assert (mixed.kind, mixed.n) == ("bootstrap", 4)
+    assert mixed.low is not None
+    assert mixed.high is not None
+    assert mixed.high - mixed.low > 0.8
+
+
+def test_repeats_of_a_single_variation_are_its_sample() -> None:
+    played = [
+        episode(3, float(n % 2), Status.SUCCESS if n % 2 else Status.FAILED) for n in range(8)
+    ]
+    found = scores(played, seed=0)
+    assert found.success == wilson_interval(4, 8)
+    assert (found.score.kind, found.score.n, found.score.mean) == ("bootstrap", 8, 0.5)
 
 
 def test_every_variation_is_played_as_often_as_asked_and_resumed_where_it_stopped(

@@ -53,20 +53,20 @@ def test_t_interval_by_hand() -> None:
     # mean 3, s = sqrt(10/4) = 1.5811, half width 2.7764 * 1.5811 / sqrt(5) = 1.9632
     found = t_interval([1, 2, 3, 4, 5])
     assert (found.mean, found.kind, found.n) == (3, "t", 5)
-    assert found.ci95 == [pytest.approx(3 - 1.96324, abs=1e-4), pytest.approx(4.96324, abs=1e-4)]
+    assert found.ci95 == pytest.approx([3 - 1.96324, 4.96324], abs=1e-4)
 
 
 def test_paired_difference_by_hand() -> None:
     # differences 1, 3: mean 2, s = sqrt(2), half width 12.7062 * sqrt(2) / sqrt(2)
     found = paired_difference([4, 5], [3, 2])
     assert (found.mean, found.kind, found.n) == (2, "paired t", 2)
-    assert found.ci95 == [pytest.approx(-10.7062, abs=1e-4), pytest.approx(14.7062, abs=1e-4)]
+    assert found.ci95 == pytest.approx([-10.7062, 14.7062], abs=1e-4)
 
 
 def test_pairing_removes_what_the_arms_share() -> None:
     baseline = [0.0, 100.0, 20.0, 70.0]
     found = paired_difference([b + 5 for b in baseline], baseline)
-    assert found.ci95 == [pytest.approx(5), pytest.approx(5)]
+    assert found.ci95 == pytest.approx([5, 5])
     with pytest.raises(ValueError, match="shorter"):
         paired_difference([1, 2], [1])
 
@@ -75,7 +75,7 @@ def test_wilson_by_hand() -> None:
     # 8 of 10, z = 1.96: centre (0.8 + 3.8415/20) / 1.38415 = 0.71674, half 0.22658
     found = wilson_interval(8, 10)
     assert (found.mean, found.kind) == (0.8, "Wilson")
-    assert found.ci95 == [pytest.approx(0.49016, abs=1e-5), pytest.approx(0.94332, abs=1e-5)]
+    assert found.ci95 == pytest.approx([0.49016, 0.94332], abs=1e-5)
 
 
 def test_wilson_has_a_width_at_the_ends() -> None:
@@ -120,13 +120,13 @@ def test_bootstrap_agrees_with_the_reference(values: list[float], seed: int) -> 
     found = bootstrap_interval(values, seed=seed, resamples=200)
     assert found.kind == "bootstrap"
     expected = reference_bootstrap(values, seed, 200)
-    assert found.ci95 == [pytest.approx(end, rel=1e-9, abs=1e-9) for end in expected]
+    assert found.ci95 == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_bootstrap_of_a_coin_is_near_the_binomial() -> None:
     # 100 values, half of them 1: the mean's standard error is 0.05, so about 0.5 -+ 0.098
     found = bootstrap_interval([0.0, 1.0] * 50, seed=1)
-    assert found.ci95 == [pytest.approx(0.402, abs=0.011), pytest.approx(0.598, abs=0.011)]
+    assert found.ci95 == pytest.approx([0.402, 0.598], abs=0.011)
     assert found == bootstrap_interval([0.0, 1.0] * 50, seed=1)
     assert found != bootstrap_interval([0.0, 1.0] * 50, seed=2, resamples=999)
 
@@ -135,8 +135,19 @@ def test_bootstrap_of_a_coin_is_near_the_binomial() -> None:
                                    paired_difference([9.5], [2.0])])  # fmt: skip
 def test_one_value_has_no_interval(found: Interval) -> None:
     assert found == Interval(7.5, None, None, "none", 1)
-    assert found.ci95 == [None, None]
+    assert found.ci95 is None
     assert str(found) == "7.50 (n=1, no interval)"
+
+
+def test_values_that_do_not_differ_are_said_to_be_alike() -> None:
+    for found in (t_interval([0.3, 0.3]), bootstrap_interval([0.0, 0.0], seed=0)):
+        assert found.all_alike
+        assert str(found).endswith("(n=2, all alike: no interval)")
+    rounded = paired_difference([0.3, 0.8], [0.1, 0.6])
+    assert rounded.low != rounded.high
+    assert rounded.all_alike
+    assert not t_interval([0.0, 1.0]).all_alike
+    assert not wilson_interval(0, 10).all_alike
 
 
 def test_no_values_are_refused() -> None:

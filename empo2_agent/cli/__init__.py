@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from empo2_agent import __version__
 from empo2_agent.cli.common import DEBUG_VARIABLE, examples, new_app
 from empo2_agent.errors import Empo2Error
-from empo2_agent.text import clean
+from empo2_agent.text import clean, one_line
 
 COMMANDS = {
     "adapt": ("adapt", "Get better at a task by playing it and keeping tips."),
@@ -77,20 +77,38 @@ def root(
     """An agent that gets better at a task while it is being used, from its own tips."""
 
 
+_WrongUsage: type[Any] = typer.BadParameter.__bases__[0]
+"""Click's UsageError, which Typer carries along but does not export."""
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 usage, 3 environment, 4 model, 130."""
     try:
         try:
-            app()
+            code = app(prog_name="empo2", standalone_mode=False)
         finally:
             sys.stdout.flush()  # a reader that left early is noticed here, not at interpreter exit
+        raise SystemExit(code or 0)
+    except _WrongUsage as error:
+        sys.stderr.write(_usage(error))
+        raise SystemExit(error.exit_code) from None
     except Empo2Error as error:
         if os.environ.get(DEBUG_VARIABLE):
             traceback.print_exception(error)
         sys.stderr.write(f"error: {clean(str(error))}\n")
         raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+
+
+def _usage(error: Any) -> str:
+    """What is wrong with the words typed; the help itself for a group without a command."""
+    message, context = str(error.format_message()), error.ctx
+    if context is None:
+        return f"error: {clean(message)}\n"
+    if message == context.get_help():
+        return f"{message}\n"
+    return f"error: {one_line(message)}\nType: {context.command_path} --help\n"

@@ -4,37 +4,12 @@ from typing import Annotated
 
 import typer
 
-from empo2_agent.cli.common import (
-    ConfigFiles,
-    DebugFlag,
-    JsonFlag,
-    MaxStepsOption,
-    PresetOption,
-    QuietFlag,
-    RunDirOption,
-    SeedOption,
-    SetPairs,
-    emit_json,
-    emit_text,
-    examples,
-    human,
-    load_settings,
-    new_app,
-)
-from empo2_agent.cli.options import (
-    MemoryOption,
-    ModelOption,
-    ResumeOption,
-    SplitOption,
-    TaskOption,
-    VariationOption,
-    reopen,
-    tasks_of,
-)
+from empo2_agent.cli import common, options
+from empo2_agent.cli.job import new_job, reopened_job
 
-app = new_app("Get better at a task by playing it and keeping tips.")
+app = common.new_app("Get better at a task by playing it and keeping tips.")
 
-EPILOG = examples(
+EPILOG = common.examples(
     "empo2 adapt --task find-non-living-thing --trials 5",
     "empo2 adapt --task red-lamp --trials 10 --control --fresh",
     "empo2 adapt --task scienceworld/find-animal/7 --memory ./tips --json > result.json",
@@ -44,7 +19,7 @@ EPILOG = examples(
 
 @app.command(epilog=EPILOG)
 def adapt(
-    task: TaskOption = None,
+    task: options.TaskOption = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials with memory, after trial 0 without. [10]")
     ] = None,
@@ -58,20 +33,20 @@ def adapt(
         bool | None,
         typer.Option("--fresh", help="Begin with an empty memory, kept in the run folder."),
     ] = None,
-    memory: MemoryOption = None,
-    model: ModelOption = None,
-    variation: VariationOption = None,
-    split: SplitOption = None,
-    resume: ResumeOption = None,
-    seed: SeedOption = None,
-    max_steps: MaxStepsOption = None,
-    run_dir: RunDirOption = None,
-    preset: PresetOption = None,
-    config: ConfigFiles = None,
-    pairs: SetPairs = None,
-    as_json: JsonFlag = False,
-    quiet: QuietFlag = False,
-    debug: DebugFlag = False,
+    memory: options.MemoryOption = None,
+    model: options.ModelOption = None,
+    variation: options.VariationOption = None,
+    split: options.SplitOption = None,
+    resume: options.ResumeOption = None,
+    seed: common.SeedOption = None,
+    max_steps: common.MaxStepsOption = None,
+    run_dir: common.RunDirOption = None,
+    preset: common.PresetOption = None,
+    config: common.ConfigFiles = None,
+    pairs: common.SetPairs = None,
+    as_json: common.JsonFlag = False,
+    quiet: common.QuietFlag = False,
+    debug: common.DebugFlag = False,
 ) -> None:
     """Play trial 0 without memory, then trials with the tips written so far.
 
@@ -80,17 +55,19 @@ def adapt(
     """
     given = {
         "seed": seed,
-        "adapt__trials": trials,
-        "adapt__control": control,
-        "adapt__episodes_per_trial": episodes_per_trial,
-        "adapt__fresh": fresh,
-        "memory__location": memory,
-        "model__name": model,
-        "episode__max_steps": max_steps,
+        "adapt.trials": trials,
+        "adapt.control": control,
+        "adapt.episodes_per_trial": episodes_per_trial,
+        "adapt.fresh": fresh,
+        "memory.location": memory,
+        "model.name": model,
+        "episode.max_steps": max_steps,
     }
     if resume is None:
-        resolved = load_settings(config, pairs, preset=preset, unused=("evaluate",), **given)
-        old = None
+        resolved = common.load_settings(
+            config, pairs, preset=preset, unused=("evaluate",), flags=given
+        )
+        job = new_job("adapt", resolved, task, variation=variation, split=split, run_dir=run_dir)
     else:
         asked = [
             task,
@@ -102,14 +79,8 @@ def adapt(
             *(pairs or ()),
             *given.values(),
         ]
-        resolved, old, task, split = reopen(resume, "adapt", asked)
-    found, variations = tasks_of(task, variation, split)
+        job = reopened_job(resume, "adapt", asked)
     from empo2_agent.cli.adapt_run import carry_out  # what only a real run needs
 
-    by_split = split if len(variations) > 1 else None
-    console = human(quiet=quiet)
-    document, lines = carry_out(resolved, found, variations, by_split, run_dir, old, console)
-    if as_json:
-        emit_json(document)
-    elif not quiet:
-        emit_text(lines)
+    document, lines = carry_out(job, common.human(quiet=quiet))
+    common.emit_result(document, lines, as_json=as_json)

@@ -1,30 +1,21 @@
 """Carrying out `empo2 adapt` once its options are understood."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empo2_agent.adapt import Plan, Trial, TrialOver, adapt, as_json, summary
 from empo2_agent.cli.adapt_view import AdaptView, closing_lines, curve
-from empo2_agent.cli.session import Opening, Session, session
-from empo2_agent.config import Resolved, Settings
+from empo2_agent.cli.job import Job
+from empo2_agent.cli.session import Session, session
+from empo2_agent.config import Settings
 from empo2_agent.errors import UsageError
 from empo2_agent.memory.location import NO_MEMORY
-from empo2_agent.runs import RecordedEpisode, Run
-from empo2_agent.tasks import FoundTask
+from empo2_agent.runs import Run
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def carry_out(
-    resolved: Resolved,
-    found: FoundTask,
-    variations: tuple[int, ...],
-    by_split: str | None,
-    run_dir: Path | None,
-    resume: Run | None,
-    console: "Console",
-) -> tuple[dict[str, Any], list[str]]:
+def carry_out(job: Job, console: "Console") -> tuple[dict[str, Any], list[str]]:
     """Adapt.
 
     Returns:
@@ -34,32 +25,20 @@ def carry_out(
         Empo2Error: Whatever keeps it from beginning or going on.
         KeyboardInterrupt: Stopped by the user; what was finished is kept.
     """
-    settings = resolved.settings
+    settings = job.resolved.settings
     _refuse_without_effect(settings)
-    opening = Opening(
-        command="adapt",
-        resolved=resolved,
-        found=found,
-        memory=settings.memory.location,
-        fresh=settings.adapt.fresh,
-        writes_tips=True,
-        concurrency=settings.adapt.episodes_per_trial * (2 if settings.adapt.control else 1),
-        run_dir=run_dir,
-        by_split=by_split,
-        resume=resume,
-    )
-    with session(opening, console) as opened:
-        done = list(resume.episodes()) if resume else []
-        before = opened.memory.count(found.task) if opened.memory else 0
-        _announce(opened, found, before, done, console)
+    arms = 2 if settings.adapt.control else 1
+    with session(job, console, concurrency=settings.adapt.episodes_per_trial * arms) as opened:
+        console.print(f"{job.found.task.id} with {opened.policy.name}", soft_wrap=True)
         try:
-            overs = _play(opened, found, variations, done, console)
+            overs = _play(opened, job, console)
         except KeyboardInterrupt:
             _say_how_to_go_on(opened.run, console)
             raise
-        document = _document(opened, found, overs, before)
+        tips = opened.memory.count(job.found.task) if opened.memory else 0
+        document = _document(opened, job, overs, tips)
         opened.run.finish("done", result=document)
-        return document, _lines(opened, overs, before, found)
+        return document, _lines(opened, overs, tips)
 
 
 def _refuse_without_effect(settings: Settings) -> None:
@@ -69,27 +48,14 @@ def _refuse_without_effect(settings: Settings) -> None:
         raise UsageError("--fresh keeps its memory in the run folder: give no --memory.")
 
 
-def _announce(
-    opened: Session, found: FoundTask, before: int, done: list[RecordedEpisode], console: "Console"
-) -> None:
-    where = opened.memory.path if opened.memory else "none"
-    console.print(f"{found.task.id} with {opened.policy.name}", soft_wrap=True)
-    console.print(f"memory: {before} tips of this task in {where}", soft_wrap=True)
+def _play(opened: Session, job: Job, console: "Console") -> list[TrialOver]:
+    done = job.done
     if done:
         console.print(f"resuming after {len(done)} recorded episodes")
-
-
-def _play(
-    opened: Session,
-    found: FoundTask,
-    variations: tuple[int, ...],
-    done: list[RecordedEpisode],
-    console: "Console",
-) -> list[TrialOver]:
     settings, max_score = opened.settings, opened.plugin.max_score
     plan = Plan(
-        task=found.task,
-        variations=variations,
+        task=job.found.task,
+        variations=job.variations,
         trials=settings.adapt.trials,
         episodes_per_trial=settings.adapt.episodes_per_trial,
         control=settings.adapt.control,
@@ -97,7 +63,7 @@ def _play(
         key=settings.memory.key,
     )
     overs: list[TrialOver] = []
-    with AdaptView(console, plan.trials, max_score) as view:
+    with AdaptView(console, plan.trials, max_score, control=plan.control) as view:
         for event in adapt(plan, opened.stage, opened.memory, opened.run, max_score, done):
             if isinstance(event, TrialOver):
                 overs.append(event)
@@ -111,15 +77,12 @@ def _rows(overs: list[TrialOver]) -> tuple[list[Trial], list[Trial]]:
     return [over.trial for over in overs], [over.control for over in overs if over.control]
 
 
-def _document(
-    opened: Session, found: FoundTask, overs: list[TrialOver], before: int
-) -> dict[str, Any]:
+def _document(opened: Session, job: Job, overs: list[TrialOver], tips: int) -> dict[str, Any]:
     trials, controls = _rows(overs)
     baseline, last3, gain = summary(trials, controls)
-    after = opened.memory.count(found.task) if opened.memory else 0
     return {
         "run": str(opened.run.path),
-        "task": found.task.id,
+        "task": job.found.task.id,
         "model": opened.policy.name,
         "engine": "transformers",
         "trials": [as_json(row) for row in trials],
@@ -129,18 +92,22 @@ def _document(
         "gain_over_control": None if gain is None else {"mean": gain.mean, "ci95": gain.ci95},
         "memory": {
             "path": opened.memory.path if opened.memory else NO_MEMORY,
-            "tips_before": before,
-            "tips_after": after,
+            "tips_before": opened.tips_before,
+            "tips_after": tips,
         },
     }
 
 
-def _lines(opened: Session, overs: list[TrialOver], before: int, found: FoundTask) -> list[str]:
+def _lines(opened: Session, overs: list[TrialOver], tips: int) -> list[str]:
     trials, controls = _rows(overs)
-    tips = (before, opened.memory.count(found.task)) if opened.memory else None
     return [
         *curve(trials, controls, opened.plugin.max_score).splitlines(),
-        *closing_lines(str(opened.run.path), *summary(trials, controls), tips),
+        *closing_lines(
+            str(opened.run.path),
+            *summary(trials, controls),
+            trials=len(trials) - 1,
+            tips=(opened.tips_before, tips) if opened.memory else None,
+        ),
     ]
 
 

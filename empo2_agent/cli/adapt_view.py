@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _CURVE_SIZE = (72, 14)
+_AROUND_ROWS = 5  # lines of the screen that are not rows: header, running trial, and some air
 
 
 class AdaptView:
@@ -23,14 +24,16 @@ class AdaptView:
         console: Where it is drawn.
         trials: Trials with memory, after trial 0.
         max_score: Score of a complete solution.
+        control: Whether there is a control arm.
     """
 
-    def __init__(self, console: "Console", trials: int, max_score: float) -> None:
+    def __init__(self, console: "Console", trials: int, max_score: float, *, control: bool) -> None:
         from rich.live import Live  # not needed for --help
 
         self._console = console
         self._trials = trials
         self._max_score = max_score
+        self._control = control
         self._rows: list[TrialOver] = []
         self._decisions = 0
         self._live = Live(console=console, refresh_per_second=4, transient=True)
@@ -82,25 +85,33 @@ class AdaptView:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False)
-        for name in ("trial", "score", "success", "steps", "tips shown", "control"):
-            table.add_column(name, justify="right")
-        table.add_column("tip written", no_wrap=True, overflow="ellipsis", ratio=1)
-        for over in self._rows:
-            row = over.trial
-            table.add_row(
-                str(row.trial),
-                f"{row.score:.3g}",
-                f"{row.success:.0%}",
-                f"{row.steps:.3g}",
-                str(row.tips_shown) if row.memory else "-",
-                f"{over.control.score:.3g}" if over.control else "-",
-                Text(one_line(over.tips[-1].text) if over.tips else "-"),
-            )
+        table = Table(box=None, pad_edge=False, expand=True)
+        names = ["trial", "score", "success", "steps", "tips\nshown", *["control"] * self._control]
+        for name in names:
+            table.add_column(name, justify="right", no_wrap=True, vertical="bottom")
+        table.add_column(
+            "tip written", no_wrap=True, overflow="ellipsis", ratio=1, vertical="bottom"
+        )
+        fitting = max(1, self._console.height - _AROUND_ROWS)
+        for over in self._rows[-fitting:] if running else self._rows:
+            tip = Text(one_line(over.tips[-1].text) if over.tips else "-")
+            table.add_row(*_cells(over)[: len(names)], tip)
         if running and len(self._rows) <= self._trials:
-            step = f"{self._decisions} decisions" if self._decisions else "…"
-            table.add_row(str(len(self._rows)), "…", "", "", "", "", Text(step, style="dim"))
+            done = Text(f"{self._decisions} replies", style="dim")
+            table.add_row(f"{len(self._rows)}/{self._trials}", *["…"] * (len(names) - 1), done)
         return table
+
+
+def _cells(over: TrialOver) -> list[str]:
+    row = over.trial
+    return [
+        str(row.trial),
+        f"{row.score:.3g}",
+        f"{row.success:.0%}",
+        f"{row.steps:.3g}",
+        str(row.tips_shown) if row.memory else "-",
+        f"{over.control.score:.3g}" if over.control else "-",
+    ]
 
 
 def curve(trials: Sequence[Trial], controls: Sequence[Trial], max_score: float) -> str:
@@ -126,14 +137,36 @@ def curve(trials: Sequence[Trial], controls: Sequence[Trial], max_score: float) 
 
 
 def closing_lines(
-    run: str, baseline: float, last3: float, gain: Interval | None, tips: tuple[int, int] | None
+    run: str,
+    baseline: float,
+    last3: float,
+    gain: Interval | None,
+    *,
+    trials: int,
+    tips: tuple[int, int] | None,
 ) -> list[str]:
-    """The summary under the curve."""
-    lines = [
-        f"score: {baseline:.4g} in trial 0 without memory, {last3:.4g} mean of the last three trials"
-    ]
+    """The summary under the curve.
+
+    Args:
+        run: Where it is recorded.
+        baseline: Score of trial 0.
+        last3: Mean score of the last three trials with memory, or of as many as there are.
+        gain: Over the control arm, over all trials.
+        trials: How many there are with memory.
+        tips: In the memory before and after; None: there is none.
+    """
+    last = "in trial 1" if trials == 1 else f"mean of the last {min(trials, 3)} trials"
+    lines = [f"score: {baseline:.4g} in trial 0 without memory, {last3:.4g} {last}"]
     if gain is not None:
-        lines.append(f"gain over the control arm: {gain}")
+        lines.append(f"gain over the control arm: {_gain(gain)}")
     if tips is not None:
         lines.append(f"memory: {tips[0]} tips before, {tips[1]} now")
     return [*lines, f"recorded in {run}"]
+
+
+def _gain(gain: Interval) -> str:
+    if not gain.all_alike:
+        return str(gain)
+    if abs(gain.mean) < 1e-9:  # what rounding leaves of nothing
+        return f"no difference seen in {gain.n} trials"
+    return f"{gain.mean:.2f} in each of {gain.n} trials (all alike: no interval)"

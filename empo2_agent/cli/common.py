@@ -128,7 +128,7 @@ def load_settings(
     preset: str | None = None,
     unused: Collection[str] = (),
     defaults: Mapping[str, object] | None = None,
-    **flag_overrides: object,
+    flags: Mapping[str, object] | None = None,
 ) -> Resolved:
     """The settings of this invocation, and the origin of each.
 
@@ -138,15 +138,11 @@ def load_settings(
         preset: From `PresetOption`.
         unused: Sections and dotted keys this command does not read.
         defaults: Where this command's defaults differ, by dotted key.
-        flag_overrides: Flags by dotted key with `__` for the dot, for example
-            `episode__max_steps=max_steps`; None means the flag was not given.
+        flags: Values of flags by dotted key; None means the flag was not given.
 
     Raises:
         UsageError: See `config.resolve`.
     """
-    flags: Mapping[str, object] = {
-        key.replace("__", "."): value for key, value in flag_overrides.items()
-    }
     return resolve(
         preset=preset,
         files=config_files or (),

@@ -57,7 +57,8 @@ def show(
     debug: DebugFlag = False,
 ) -> None:
     """Print the settings as a run would see them, as TOML that `--config` takes."""
-    resolved = load_settings(config, pairs, preset=preset, seed=seed, episode__max_steps=max_steps)
+    flags = {"seed": seed, "episode.max_steps": max_steps}
+    resolved = load_settings(config, pairs, preset=preset, flags=flags)
     settings, origins = _with_environment(resolved, environment) if environment else resolved
     if json:
         document: dict[str, object] = {"settings": settings.model_dump(mode="json")}

@@ -4,36 +4,20 @@ from typing import Annotated
 
 import typer
 
-from empo2_agent.cli.common import (
-    ConfigFiles,
-    DebugFlag,
-    JsonFlag,
-    MaxStepsOption,
-    PresetOption,
-    QuietFlag,
-    RunDirOption,
-    SeedOption,
-    SetPairs,
-    emit_json,
-    emit_text,
-    examples,
-    human,
-    load_settings,
-    new_app,
+from empo2_agent.cli import common, options
+from empo2_agent.cli.job import (
+    READER_DEFAULTS,
+    WRITERS_ONLY,
+    Job,
+    names_variation,
+    new_job,
+    reopened_job,
 )
-from empo2_agent.cli.options import (
-    MemoryOption,
-    ModelOption,
-    ResumeOption,
-    SplitOption,
-    TaskOption,
-    reopen,
-    tasks_of,
-)
+from empo2_agent.errors import UsageError
 
-app = new_app("Play unseen variations; mean score and success with intervals.")
+app = common.new_app("Play unseen variations; mean score and success with intervals.")
 
-EPILOG = examples(
+EPILOG = common.examples(
     "empo2 eval --task find-non-living-thing --variations 20",
     "empo2 eval --task red-lamp --split dev --repeats 4 --json",
     "empo2 eval --task find-animal --memory ./tips",
@@ -42,26 +26,26 @@ EPILOG = examples(
 
 @app.command(epilog=EPILOG)
 def evaluate(
-    task: TaskOption = None,
-    split: SplitOption = None,
+    task: options.TaskOption = None,
+    split: options.SplitOption = None,
     variations: Annotated[
         int | None, typer.Option(min=1, help="Only the first so many variations. [all]")
     ] = None,
     repeats: Annotated[
         int | None, typer.Option(min=1, help="Episodes of each variation. [1]")
     ] = None,
-    memory: MemoryOption = None,
-    model: ModelOption = None,
-    resume: ResumeOption = None,
-    seed: SeedOption = None,
-    max_steps: MaxStepsOption = None,
-    run_dir: RunDirOption = None,
-    preset: PresetOption = None,
-    config: ConfigFiles = None,
-    pairs: SetPairs = None,
-    as_json: JsonFlag = False,
-    quiet: QuietFlag = False,
-    debug: DebugFlag = False,
+    memory: options.MemoryOption = None,
+    model: options.ModelOption = None,
+    resume: options.ResumeOption = None,
+    seed: common.SeedOption = None,
+    max_steps: common.MaxStepsOption = None,
+    run_dir: common.RunDirOption = None,
+    preset: common.PresetOption = None,
+    config: common.ConfigFiles = None,
+    pairs: common.SetPairs = None,
+    as_json: common.JsonFlag = False,
+    quiet: common.QuietFlag = False,
+    debug: common.DebugFlag = False,
 ) -> None:
     """Play every variation of a split (default: test) with frozen weights.
 
@@ -69,26 +53,32 @@ def evaluate(
     """
     given = {
         "seed": seed,
-        "evaluate__variations": variations,
-        "evaluate__repeats": repeats,
-        "memory__location": memory,
-        "model__name": model,
-        "episode__max_steps": max_steps,
+        "evaluate.variations": variations,
+        "evaluate.repeats": repeats,
+        "memory.location": memory,
+        "model.name": model,
+        "episode.max_steps": max_steps,
     }
     if resume is None:
-        resolved = load_settings(config, pairs, preset=preset, unused=("adapt",), **given)
-        old = None
+        unused = ("adapt", *WRITERS_ONLY)
+        resolved = common.load_settings(
+            config, pairs, preset=preset, unused=unused, defaults=READER_DEFAULTS, flags=given
+        )
+        unseen = None if names_variation(task) else "test"
+        job = new_job("eval", resolved, task, split=split or unseen, run_dir=run_dir)
+        _refuse_without_effect(job)
     else:
         asked = [task, split, run_dir, preset, *(config or ()), *(pairs or ()), *given.values()]
-        resolved, old, task, split = reopen(resume, "eval", asked)
-    found, members = tasks_of(
-        task, None, split or ("test" if (task or "").count("/") < 2 else None)
-    )
+        job = reopened_job(resume, "eval", asked)
     from empo2_agent.cli.evaluate_run import carry_out  # what only a real run needs
 
-    console = human(quiet=quiet)
-    document, lines = carry_out(resolved, found, members, run_dir, old, console)
-    if as_json:
-        emit_json(document)
-    elif not quiet:
-        emit_text(lines)
+    document, lines = carry_out(job, common.human(quiet=quiet))
+    common.emit_result(document, lines, as_json=as_json)
+
+
+def _refuse_without_effect(job: Job) -> None:
+    origin = job.resolved.origins["evaluate.variations"]
+    if not job.whole_split and origin in ("flag", "--set"):
+        raise UsageError(
+            f"evaluate.variations ({origin}) has no effect: --task names a single variation."
+        )

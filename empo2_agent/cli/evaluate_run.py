@@ -1,30 +1,21 @@
 """Carrying out `empo2 eval` once its options are understood."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from empo2_agent.cli.session import Opening, Session, session
-from empo2_agent.config import Resolved
+from empo2_agent.cli.job import Job
+from empo2_agent.cli.session import Session, session
 from empo2_agent.evaluate import Plan, Scores, evaluate, scores
-from empo2_agent.memory.location import NO_MEMORY
 from empo2_agent.rollout import Progress
-from empo2_agent.runs import Run
-from empo2_agent.tasks import FoundTask
-from empo2_agent.types import Episode
+from empo2_agent.runs import RecordedEpisode
+from empo2_agent.types import Episode, Task
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
-def carry_out(
-    resolved: Resolved,
-    found: FoundTask,
-    variations: tuple[int, ...],
-    run_dir: Path | None,
-    resume: Run | None,
-    console: "Console",
-) -> tuple[dict[str, Any], list[str]]:
+def carry_out(job: Job, console: "Console") -> tuple[dict[str, Any], list[str]]:
     """Evaluate.
 
     Returns:
@@ -34,45 +25,35 @@ def carry_out(
         Empo2Error: Whatever keeps it from beginning or going on.
         KeyboardInterrupt: Stopped by the user; what was finished is kept.
     """
-    settings = resolved.settings
-    opening = Opening(
-        command="eval",
-        resolved=resolved,
-        found=found,
-        memory=settings.memory.location or NO_MEMORY,
-        fresh=False,
-        writes_tips=False,
-        concurrency=settings.evaluate.concurrency,
-        run_dir=run_dir,
-        by_split=found.task.split if len(variations) > 1 else None,
-        resume=resume,
-    )
-    chosen = variations[: settings.evaluate.variations]
-    with session(opening, console) as opened:
+    settings = job.resolved.settings
+    chosen = job.variations[: settings.evaluate.variations]
+    tasks = tuple(replace(job.found.task, variation=number) for number in chosen)
+    with session(job, console, concurrency=settings.evaluate.concurrency) as opened:
         plan = Plan(
-            tasks=tuple(replace(found.task, variation=number) for number in chosen),
+            tasks=tasks,
             repeats=settings.evaluate.repeats,
             memory=opened.memory is not None,
             seed=settings.seed,
         )
         try:
-            episodes = _play(opened, plan, resume, console)
+            episodes = _play(opened, plan, job.done, console)
         except KeyboardInterrupt:
             path = opened.run.path
             console.print(f"interrupted. Type: empo2 eval --resume {path}", soft_wrap=True)
             raise
-        found_scores = scores(episodes, settings.seed)
-        document = _document(opened, found, found_scores)
+        result = scores(episodes, settings.seed)
+        document = _document(opened, tasks, result)
         opened.run.finish("done", result=document)
-        return document, _lines(opened, found, len(chosen), found_scores)
+        return document, _lines(opened, tasks, result)
 
 
-def _play(opened: Session, plan: Plan, resume: Run | None, console: "Console") -> list[Episode]:
+def _play(
+    opened: Session, plan: Plan, done: list[RecordedEpisode], console: "Console"
+) -> list[Episode]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     total = len(plan.tasks) * plan.repeats
-    done = list(resume.episodes()) if resume else []
     episodes: list[Episode] = []
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -88,13 +69,18 @@ def _play(opened: Session, plan: Plan, resume: Run | None, console: "Console") -
     return episodes
 
 
-def _document(opened: Session, found: FoundTask, result: Scores) -> dict[str, Any]:
+def _name(tasks: Sequence[Task]) -> str:
+    """With the variation where it is the only one."""
+    return tasks[0].id if len(tasks) == 1 else f"{tasks[0].environment}/{tasks[0].name}"
+
+
+def _document(opened: Session, tasks: Sequence[Task], result: Scores) -> dict[str, Any]:
     return {
         "run": str(opened.run.path),
-        "task": f"{found.task.environment}/{found.task.name}",
+        "task": _name(tasks),
         "model": opened.policy.name,
         "engine": "transformers",
-        "split": found.task.split,
+        "split": tasks[0].split,
         "episodes": result.episodes,
         "score": {"mean": result.score.mean, "ci95": result.score.ci95},
         "success": {"mean": result.success.mean, "ci95": result.success.ci95},
@@ -102,11 +88,11 @@ def _document(opened: Session, found: FoundTask, result: Scores) -> dict[str, An
     }
 
 
-def _lines(opened: Session, found: FoundTask, variations: int, result: Scores) -> list[str]:
+def _lines(opened: Session, tasks: Sequence[Task], result: Scores) -> list[str]:
     statuses = ", ".join(f"{name} {count}" for name, count in sorted(result.statuses.items()))
-    task = f"{found.task.environment}/{found.task.name}"
+    what = f"{_name(tasks)}, split {tasks[0].split}"
     return [
-        f"{task}, split {found.task.split}: {result.episodes} episodes of {variations} variations",
+        f"{what}: {result.episodes} episodes of {len(tasks)} variations",
         f"score    {result.score} of {opened.plugin.max_score:g}",
         f"clipped  {result.score_clipped} (negative scores counted as 0)",
         f"success  {result.success}",

@@ -7,19 +7,47 @@ from and whatever has become the default since.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from empo2_agent.cli.common import load_settings
 from empo2_agent.cli.runs import find_run
 from empo2_agent.config import Resolved, Settings
 from empo2_agent.errors import RunFolderError, UsageError
 from empo2_agent.memory.location import NO_MEMORY
-from empo2_agent.runs import RUNS, Run, open_run
+from empo2_agent.runs import RUNS, RecordedEpisode, Run, open_run
 from empo2_agent.tasks import FoundTask, resolve_task
 
 Command = Literal["adapt", "eval", "play"]
+
+READER_DEFAULTS = {"memory.location": NO_MEMORY}
+"""Of the commands that read tips only where --memory names a place."""
+WRITERS_ONLY = ("memory.key", "memory.capacity", "memory.max_tip_tokens")
+"""Settings that have an effect only where tips are written."""
+
+
+class Facts(BaseModel):
+    """What run.json records beside the settings, so that the run can be gone on with."""
+
+    model_config = ConfigDict(frozen=True, strict=True, protected_namespaces=())
+
+    task: str
+    split: str
+    whole_split: bool
+    model: str
+    model_folder: str | None
+    """Absolute, where the model is a folder of the user's."""
+    memory: str | None
+    """An absolute folder, the address of a server, or "none"; None: in the run folder."""
+    tips_before: int = 0
+    """Tips of the task's scope when the run began."""
+
+
+class Unfinished(NamedTuple):
+    """A run to go on with, opened for that."""
+
+    run: Run
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +60,12 @@ class Job:
     whole_split: bool
     """Whether episodes go through the variations of the task's split; else they play one."""
     run_dir: Path | None = None
-    resume: Run | None = None
+    resume: Unfinished | None = None
+
+    @property
+    def writes_tips(self) -> bool:
+        """Whether it adds to the memory; else it only reads one that is there."""
+        return self.command == "adapt"
 
     @property
     def variations(self) -> tuple[int, ...]:
@@ -43,10 +76,9 @@ class Job:
         return (task.variation,)
 
     @property
-    def facts(self) -> dict[str, object]:
-        """What `reopened` needs in run.json, beside the settings."""
-        task = self.found.task
-        return {"task": task.id, "split": task.split, "whole_split": self.whole_split}
+    def done(self) -> list[RecordedEpisode]:
+        """Episodes that are recorded already."""
+        return list(self.resume.run.episodes()) if self.resume else []
 
 
 def new_job(
@@ -70,7 +102,7 @@ def new_job(
     return Job(command, resolved, found, not one, run_dir)
 
 
-def reopened(name: str, command: Command, asked: Sequence[object]) -> Job:
+def reopened_job(name: str, command: Command, asked: Sequence[object]) -> Job:
     """A run to go on with.
 
     Args:
@@ -92,26 +124,22 @@ def reopened(name: str, command: Command, asked: Sequence[object]) -> Job:
         raise RunFolderError(
             f"{run.path} is a run of empo2 {document['command']}, not of {command}."
         )
-    if document["result"] is not None:
+    if document.get("result") is not None:
         raise RunFolderError(f"{run.path} is complete: there is nothing to resume.")
     try:
         settings = Settings.model_validate(document["settings"])
+        facts = Facts.model_validate(document)
         resolved = Resolved(settings, document["origins"])
-        text, split, whole_split = (document[key] for key in ("task", "split", "whole_split"))
-        _ = (document["model"], document["model_folder"], document["memory"])
-        _ = document["tips_before"]
-    except (KeyError, ValidationError) as error:
-        raise RunFolderError(f"{run.path / 'run.json'} is damaged: {error}.") from error
-    task, plugin = resolve_task(text)
-    found = FoundTask(replace(task, split=split), plugin)
-    return Job(command, resolved, found, whole_split, resume=open_run(run.path, resume=True))
-
-
-def reader_settings(*sources: Any, unused: Sequence[str], **given: object) -> Resolved:
-    """`load_settings` for a command that reads tips where --memory says so, and writes none."""
-    writing = ("memory.key", "memory.capacity", "memory.max_tip_tokens")
-    none = {"memory.location": NO_MEMORY}
-    return load_settings(*sources, unused=(*unused, *writing), defaults=none, **given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise RunFolderError(f"{run.path / 'run.json'} is damaged: {what}.") from error
+    except KeyError as error:
+        raise RunFolderError(f"{run.path / 'run.json'} is damaged: no {error}.") from error
+    task, plugin = resolve_task(facts.task)
+    found = FoundTask(replace(task, split=facts.split), plugin)
+    unfinished = Unfinished(open_run(run.path, resume=True), facts)
+    return Job(command, resolved, found, facts.whole_split, resume=unfinished)
 
 
 def names_variation(task: str | None) -> bool:

@@ -1,41 +1,17 @@
 """`empo2 play`: step through one episode, live or recorded."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from empo2_agent.cli.common import (
-    ConfigFiles,
-    DebugFlag,
-    JsonFlag,
-    MaxStepsOption,
-    PresetOption,
-    QuietFlag,
-    RunDirOption,
-    SeedOption,
-    SetPairs,
-    emit_json,
-    emit_text,
-    examples,
-    human,
-    load_settings,
-    new_app,
-)
-from empo2_agent.cli.options import (
-    MemoryOption,
-    ModelOption,
-    SplitOption,
-    TaskOption,
-    VariationOption,
-    tasks_of,
-)
+from empo2_agent.cli import common, options
+from empo2_agent.cli.job import READER_DEFAULTS, WRITERS_ONLY, new_job
 from empo2_agent.errors import UsageError
 
-app = new_app("Step through an episode and see what the model sees.")
+app = common.new_app("Step through an episode and see what the model sees.")
 
-EPILOG = examples(
+EPILOG = common.examples(
     "empo2 play --task find-non-living-thing",
     "empo2 play --task red-lamp --memory ./tips --run",
     "empo2 play --replay runs/20261122-101500-adapt-toy-red-lamp --episode 3",
@@ -44,9 +20,13 @@ EPILOG = examples(
 
 @app.command(epilog=EPILOG)
 def play(
-    task: TaskOption = None,
+    task: options.TaskOption = None,
     replay: Annotated[
-        Path | None, typer.Option(help="Walk through a recorded run; no model is loaded.")
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="Walk through this run, a folder or a name in runs; no model is loaded.",
+        ),
     ] = None,
     episode: Annotated[
         int | None, typer.Option(min=0, help="With --replay: only this episode.")
@@ -54,19 +34,19 @@ def play(
     to_the_end: Annotated[
         bool, typer.Option("--run", help="Do not ask at each step. [where stdin is no terminal]")
     ] = False,
-    memory: MemoryOption = None,
-    model: ModelOption = None,
-    variation: VariationOption = None,
-    split: SplitOption = None,
-    seed: SeedOption = None,
-    max_steps: MaxStepsOption = None,
-    run_dir: RunDirOption = None,
-    preset: PresetOption = None,
-    config: ConfigFiles = None,
-    pairs: SetPairs = None,
-    as_json: JsonFlag = False,
-    quiet: QuietFlag = False,
-    debug: DebugFlag = False,
+    memory: options.MemoryOption = None,
+    model: options.ModelOption = None,
+    variation: options.VariationOption = None,
+    split: options.SplitOption = None,
+    seed: common.SeedOption = None,
+    max_steps: common.MaxStepsOption = None,
+    run_dir: common.RunDirOption = None,
+    preset: common.PresetOption = None,
+    config: common.ConfigFiles = None,
+    pairs: common.SetPairs = None,
+    as_json: common.JsonFlag = False,
+    quiet: common.QuietFlag = False,
+    debug: common.DebugFlag = False,
 ) -> None:
     """Play one episode: see each observation, the tips shown with it and the model's action.
 
@@ -74,37 +54,51 @@ def play(
     lets the model go on alone and `:quit` stops. Tips are read only with --memory.
     """
     asking = not to_the_end and not as_json and sys.stdin.isatty()
+    given = {
+        "seed": seed,
+        "memory.location": memory,
+        "model.name": model,
+        "episode.max_steps": max_steps,
+    }
     if replay is not None:
-        from empo2_agent.cli.replay import replayed
-
-        if any(v is not None for v in (task, variation, split, memory, model, seed, max_steps)):
+        asked = [task, variation, split, run_dir, preset, *(config or ()), *(pairs or ())]
+        asked += given.values()
+        if any(value is not None for value in asked):
             raise UsageError(
                 "--replay shows what was recorded: give nothing but --episode with it."
             )
-        documents, pages = replayed(replay, episode)
-        if as_json:
-            emit_json({"run": str(replay), "episodes": documents})
-            return
-        for number, page in enumerate(pages):
-            emit_text(page)
-            if asking and number + 1 < len(pages) and input("Enter: next step, q: quit ") == "q":
-                return
+        _replay(replay, episode, asking=asking, as_json=as_json)
         return
     if episode is not None:
         raise UsageError("--episode goes with --replay.")
-    resolved = load_settings(
-        config,
-        pairs,
-        preset=preset,
-        unused=("adapt", "evaluate"),
-        seed=seed,
-        memory__location=memory,
-        model__name=model,
-        episode__max_steps=max_steps,
+    unused = ("adapt", "evaluate", *WRITERS_ONLY)
+    resolved = common.load_settings(
+        config, pairs, preset=preset, unused=unused, defaults=READER_DEFAULTS, flags=given
     )
-    found, _ = tasks_of(task, variation, split)
+    job = new_job("play", resolved, task, variation=variation, split=split, run_dir=run_dir)
     from empo2_agent.cli.play_run import carry_out  # what only a real run needs
 
-    document = carry_out(resolved, found, run_dir, human(quiet=quiet), asking, not as_json)
+    document = carry_out(job, common.human(quiet=quiet), asking=asking, shown=not as_json)
     if as_json:
-        emit_json(document)
+        common.emit_json(document)
+
+
+def _replay(name: str, episode: int | None, *, asking: bool, as_json: bool) -> None:
+    from empo2_agent.cli.replay import replayed
+
+    path, documents, pages = replayed(name, episode)
+    if as_json:
+        common.emit_json({"run": str(path), "episodes": documents})
+        return
+    for number, page in enumerate(pages):
+        common.emit_text(page)
+        if asking and number + 1 < len(pages) and not _goes_on():
+            return
+
+
+def _goes_on() -> bool:
+    try:
+        return input("Enter: next step, q: quit ") != "q"
+    except EOFError:  # Ctrl-D
+        common.emit_text([""])
+        return False

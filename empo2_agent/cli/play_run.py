@@ -2,20 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from empo2_agent.cli.common import emit_text
-from empo2_agent.cli.session import Opening, session
-from empo2_agent.config import Resolved
+from empo2_agent.cli.job import Job
+from empo2_agent.cli.session import session
 from empo2_agent.episode import Recall
 from empo2_agent.interfaces import ChatFormat, Policy
-from empo2_agent.memory.location import NO_MEMORY
 from empo2_agent.prompts import tip_entry
 from empo2_agent.rollout import Finished, Recaller
 from empo2_agent.runs import episode_to_json
 from empo2_agent.stage import Wanted, play_all
-from empo2_agent.tasks import FoundTask
 from empo2_agent.types import Completion, Episode, Recalled, Request
 
 if TYPE_CHECKING:
@@ -88,39 +85,22 @@ class Spectator:
         return Completion(words, ids, (0.0,) * len(ids), tuple((i,) for i in ids), ended=True)
 
 
-def carry_out(
-    resolved: Resolved,
-    found: FoundTask,
-    run_dir: Path | None,
-    console: "Console",
-    asking: bool,
-    shown: bool,
-) -> dict[str, Any]:
+def carry_out(job: Job, console: "Console", *, asking: bool, shown: bool) -> dict[str, Any]:
     """Play one episode; the document of `--json`.
 
     Raises:
         Empo2Error: Whatever keeps it from beginning or going on.
     """
-    settings = resolved.settings
-    opening = Opening(
-        command="play",
-        resolved=resolved,
-        found=found,
-        memory=settings.memory.location or NO_MEMORY,
-        fresh=False,
-        writes_tips=False,
-        concurrency=1,
-        run_dir=run_dir,
-    )
-    with session(opening, console) as opened:
+    task = job.found.task
+    with session(job, console, concurrency=1) as opened:
         stage = replace(
             opened.stage,
             policy=Spectator(opened.policy, asking=asking, shown=shown),
             recall=_shown_recall(opened.stage.recall) if shown else opened.stage.recall,
         )
-        wanted = Wanted(found.task, settings.seed, memory=opened.memory is not None, tip=False)
+        wanted = Wanted(task, opened.settings.seed, memory=opened.memory is not None, tip=False)
         if shown:
-            emit_text([opened.plugin.instructions(found.task)])
+            emit_text([opened.plugin.instructions(task)])
         episode: Episode | None = None
         try:
             for event in play_all(stage, [wanted]):

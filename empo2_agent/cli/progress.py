@@ -39,7 +39,7 @@ class _Bar:
 
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars
-        self._task = bars.add_task("", total=None)
+        self._task = bars.add_task("", total=None, visible=False)  # until there is a stage
 
     def stage(self, text: str) -> None:
         """See Progress.stage."""

@@ -1,32 +1,46 @@
 """Recorded episodes as pages of text, one a step."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from empo2_agent.cli.runs import find_run
 from empo2_agent.errors import UsageError
-from empo2_agent.runs import RecordedEpisode, episode_to_json, open_run
+from empo2_agent.runs import RUNS, RecordedEpisode, episode_to_json
 
 
-def replayed(path: Path, only: int | None) -> tuple[list[dict[str, Any]], list[list[str]]]:
-    """The recorded episodes of a run as JSON documents, and as pages of lines.
+class Replay(NamedTuple):
+    """Recorded episodes of a run in both forms they are printed in."""
+
+    path: Path
+    documents: list[dict[str, Any]]
+    pages: list[list[str]]
+    """Lines, a page for each step and one for the end."""
+
+
+def replayed(name: str, only: int | None) -> Replay:
+    """The recorded episodes of a run.
 
     Args:
-        path: A run folder.
+        name: A run folder, or its name in the runs folder.
         only: Number of one episode, from 0; None: all.
 
     Raises:
-        RunFolderError: It is no run folder.
-        UsageError: It has no such episode.
+        RunFolderError: It is damaged.
+        UsageError: There is no such run, or it has no such episode.
     """
-    recorded = list(open_run(path).episodes())
+    run = find_run(name, RUNS)
+    recorded = list(run.episodes())
     if only is not None:
         if only >= len(recorded):
-            raise UsageError(f"{path} has {len(recorded)} episodes, numbered from 0: no {only}.")
+            raise UsageError(
+                f"{run.path} has {len(recorded)} episodes, numbered from 0: no {only}."
+            )
         chosen = [(only, recorded[only])]
     else:
         chosen = list(enumerate(recorded))
     documents = [episode_to_json(one.episode, one.extra) for _, one in chosen]
-    return documents, [page for number, one in chosen for page in _pages(number, one)]
+    pages = [page for number, one in chosen for page in _pages(number, one)]
+    return Replay(run.path, documents, pages)
 
 
 def _pages(number: int, recorded: RecordedEpisode) -> list[list[str]]:

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from empo2_agent.config import Resolved, Settings, check_environment_settings
+from empo2_agent.cli.job import Facts, Job
+from empo2_agent.cli.tips_memory import require_store
+from empo2_agent.config import Settings, check_environment_settings
 from empo2_agent.episode import Rules
 from empo2_agent.errors import UsageError
 from empo2_agent.interfaces import EnvironmentPlugin
-from empo2_agent.memory.location import NO_MEMORY
+from empo2_agent.memory.location import NO_MEMORY, resolve_location
+from empo2_agent.policies.catalog import DEFAULT, find_known
 from empo2_agent.rollout import Deadlines, Recaller, Worlds
 from empo2_agent.runs import Run, create_run
 from empo2_agent.stage import Stage
-from empo2_agent.tasks import FoundTask
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,50 +37,44 @@ class Session:
     plugin: EnvironmentPlugin
     policy: "TransformersPolicy"
     memory: "ChromaTips | None"
+    tips_before: int
+    """Tips of the task's scope when the run began."""
     stage: Stage
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """How a session is opened."""
-
-    command: Literal["adapt", "eval", "play"]
-    resolved: Resolved
-    found: FoundTask
-    memory: str | None
-    """A location; None: the user's data folder; "none"."""
-    fresh: bool
-    """Use an empty memory inside the run folder instead."""
-    writes_tips: bool
-    concurrency: int
-    run_dir: Path | None
-    by_split: str | None = None
-    """The split episodes go through; None: they all play one variation."""
-    resume: Run | None = None
-
-
 @contextmanager
-def session(opening: Opening, console: "Console") -> Iterator[Session]:
-    """Open everything, and close it in reverse order.
+def session(job: Job, console: "Console", *, concurrency: int) -> Iterator[Session]:
+    """Open everything, say which memory it is, and close all in reverse order.
+
+    Args:
+        job: What is to be played.
+        console: Where progress is shown.
+        concurrency: Most episodes played at once.
 
     Raises:
         Empo2Error: Whatever cannot be opened, with its own exit code.
     """
-    settings, plugin = opening.resolved.settings, opening.found.plugin
+    settings, (task, plugin) = job.resolved.settings, job.found
     world = check_environment_settings(
         plugin.defaults,
         settings.environment,
         environment=plugin.name,
-        origins=opening.resolved.origins,
+        origins=job.resolved.origins,
     )
+    facts = job.resume.facts if job.resume else _new_facts(job)
     with ExitStack() as stack:
-        memory = None if opening.fresh else _open_memory(opening.memory, settings, stack)
-        policy = _load_policy(settings, console)
-        rules = _rules(settings, plugin, policy.context_limit, opening.writes_tips)
-        run = stack.enter_context(opening.resume or _new_run(opening, policy.name))
-        if opening.fresh:
-            memory = _open_memory(str(run.path / "memory"), settings, stack)
+        memory = None
+        if facts.memory is not None:
+            memory = _open_memory(facts.memory, job, stack)
+        if memory is not None and not job.resume:
+            facts = facts.model_copy(update={"tips_before": memory.count(task)})
+        policy = _load_policy(settings, facts, console)
+        rules = _rules(settings, plugin, policy.context_limit, job.writes_tips)
+        run = stack.enter_context(job.resume.run if job.resume else _new_run(job, facts))
+        if facts.memory is None:
+            memory = _open_memory(str(run.path / "memory"), job, stack)
+        _say_memory(memory, job, console)
         limits = settings.episode
         deadlines = Deadlines(
             step=limits.step_deadline_seconds, reset=limits.reset_deadline_seconds
@@ -90,17 +86,41 @@ def session(opening: Opening, console: "Console") -> Iterator[Session]:
             rules=rules,
             instructions=plugin.instructions,
             recall=_recaller(settings, policy, memory),
-            concurrency=opening.concurrency,
+            concurrency=concurrency,
         )
-        yield Session(settings, plugin, policy, memory, stage, run)
+        yield Session(settings, plugin, policy, memory, facts.tips_before, stage, run)
 
 
-def _open_memory(location: str | None, settings: Settings, stack: ExitStack) -> "ChromaTips | None":
+def _new_facts(job: Job) -> Facts:
+    """What is recorded of a run that begins now."""
+    settings, task = job.resolved.settings, job.found.task
+    name = settings.model.name or DEFAULT
+    folder = Path(name).expanduser()
+    return Facts(
+        task=task.id,
+        split=task.split,
+        whole_split=job.whole_split,
+        model=name,
+        model_folder=str(folder.resolve()) if not find_known(name) and folder.is_dir() else None,
+        memory=None if job.writes_tips and settings.adapt.fresh else _place(settings),
+    )
+
+
+def _place(settings: Settings) -> str:
+    place = resolve_location(settings.memory.location)
+    if place is None:
+        return NO_MEMORY
+    return str(place.resolve()) if isinstance(place, Path) else place
+
+
+def _open_memory(location: str, job: Job, stack: ExitStack) -> "ChromaTips | None":
     if location == NO_MEMORY:
         return None
+    if not job.writes_tips:
+        require_store(location)
     from empo2_agent.memory.chroma import open_memory  # chromadb takes most of a second
 
-    memory = settings.memory
+    memory = job.resolved.settings.memory
     opened = open_memory(
         location,
         scope=memory.scope,
@@ -112,18 +132,26 @@ def _open_memory(location: str | None, settings: Settings, stack: ExitStack) -> 
     return None if opened is None else stack.enter_context(opened)
 
 
-def _load_policy(settings: Settings, console: "Console") -> "TransformersPolicy":
+def _say_memory(memory: "ChromaTips | None", job: Job, console: "Console") -> None:
+    if memory is None:
+        console.print("memory: none")
+        return
+    tips, scope = memory.count(job.found.task), job.resolved.settings.memory.scope
+    console.print(f"memory: {tips} tips of this {scope} in {memory.path}", soft_wrap=True)
+
+
+def _load_policy(settings: Settings, facts: Facts, console: "Console") -> "TransformersPolicy":
     from empo2_agent.cli.progress import fetch_progress
-    from empo2_agent.policies.catalog import DEFAULT
     from empo2_agent.policies.models import ensure_model
 
-    name = settings.model.name or DEFAULT
     with fetch_progress(console) as progress:
-        folder = ensure_model(settings.model.name, progress)
-    with console.status(f"loading {name}"):
+        folder = ensure_model(facts.model_folder or facts.model, progress)
+    with console.status(f"loading {facts.model}"):
         from empo2_agent.policies.transformers import load  # torch takes seconds to import
 
-        return load(folder, name=name, dtype=settings.model.dtype, device=settings.model.device)
+        return load(
+            folder, name=facts.model, dtype=settings.model.dtype, device=settings.model.device
+        )
 
 
 def _recaller(
@@ -162,15 +190,15 @@ def _rules(settings: Settings, plugin: EnvironmentPlugin, context: int, writes_t
     )
 
 
-def _new_run(opening: Opening, model: str) -> Run:
-    settings, task = opening.resolved.settings, opening.found.task
+def _new_run(job: Job, facts: Facts) -> Run:
+    settings, task = job.resolved.settings, job.found.task
     return create_run(
-        opening.command,
+        job.command,
         f"{task.environment}-{task.name}",
         settings=settings.model_dump(mode="json"),
-        origins=opening.resolved.origins,
+        origins=job.resolved.origins,
         seed=settings.seed,
-        versions=opening.found.plugin.versions(),
-        run_dir=opening.run_dir,
-        facts={"task": task.id, "by_split": opening.by_split, "model": model},
+        versions=job.found.plugin.versions(),
+        run_dir=job.run_dir,
+        facts=facts.model_dump(),
     )

@@ -93,8 +93,8 @@ def search(
         typer.Option(
             "--budget",
             min=1,
-            help="With --explain: also apply a token budget. Tokens are estimated at four "
-            "characters each; the model that plays counts its own.",
+            help="With --explain: the token budget of a turn. Tokens are estimated at four "
+            "characters each; the model that plays counts its own. [memory.tokens_per_turn]",
         ),
     ] = None,
     config: ConfigFiles = None,
@@ -105,9 +105,9 @@ def search(
     """Find the tips that would be shown in a situation, best first."""
     if budget is not None and not explain:
         raise UsageError("--budget has an effect only with --explain.")
-    options = memory_settings(
-        config, settings, memory, reads=("scope", "threshold", "max_tips", "near_duplicate")
-    )
+    reads = {"scope", "threshold", "max_tips", "near_duplicate"}
+    reads |= {"tokens_per_turn"} if explain else set()
+    options = memory_settings(config, settings, memory, reads=reads, budget=budget)
     place, key = task_of(task), read_text(state) if state == "-" else state
     with reading(
         options.location,
@@ -118,7 +118,7 @@ def search(
     ) as (path, opened):
         if explain:
             verdicts = opened.explain(key, place) if opened else []
-            document, headers, rows = explained(verdicts, budget)
+            document, headers, rows = explained(verdicts, options.tokens_per_turn)
         else:
             found = opened.search([key], place)[0] if opened else []
             document, headers, rows = recalled(found)

@@ -39,6 +39,7 @@ def memory_settings(
     location: str | None,
     *,
     reads: Collection[str],
+    budget: int | None = None,
 ) -> MemorySettings:
     """The settings of the memory.
 
@@ -47,17 +48,15 @@ def memory_settings(
         pairs: From `SetPairs`.
         location: From `MemoryOption`.
         reads: Those the command reads, beside `location`.
+        budget: A flag for `tokens_per_turn`.
 
     Raises:
         UsageError: A bad setting, or one given by `--set` that has no effect on the command.
     """
-    unused = sorted(Settings.model_fields.keys() - {"memory"})
-    resolved = load_settings(config, pairs, unused=unused, memory__location=location)
-    for key, origin in resolved.origins.items():
-        section, _, name = key.partition(".")
-        if section == "memory" and origin == "--set" and name not in {"location", *reads}:
-            raise UsageError(f"{key} (--set) has no effect on this command.")
-    return resolved.settings.memory
+    others = MemorySettings.model_fields.keys() - {"location", *reads}
+    unused = (Settings.model_fields.keys() - {"memory"}) | {f"memory.{name}" for name in others}
+    flags = {"memory.location": location, "memory.tokens_per_turn": budget}
+    return load_settings(config, pairs, unused=unused, flags=flags).settings.memory
 
 
 @contextmanager
@@ -73,11 +72,10 @@ def reading(location: str | None, **options: Any) -> Iterator[tuple[str, "Chroma
         MemoryStoreError: It cannot be opened; or a folder the user named holds no memory.
     """
     place = _place(location)
-    if isinstance(place, Path) and not (place / "chroma.sqlite3").exists():
-        if location is not None:
-            raise MemoryStoreError(f"there is no tip memory in {place}.")
+    if location is None and not _is_there(place):
         yield str(place), None
         return
+    require_store(place)
     with writing(location, **options) as memory:
         yield memory.path, memory
 
@@ -90,13 +88,23 @@ def writing(location: str | None, *, create: bool = True, **options: Any) -> Ite
         UsageError, MemoryStoreError: As `reading`.
     """
     place = _place(location)
-    if not create and isinstance(place, Path) and not (place / "chroma.sqlite3").exists():
-        raise MemoryStoreError(f"there is no tip memory in {place}.")
+    if not create:
+        require_store(place)
     from empo2_agent.memory.chroma import ChromaTips  # chromadb takes most of a second
     from empo2_agent.memory.embedding import MiniLM
 
     with ChromaTips(place, MiniLM(), **options) as memory:
         yield memory
+
+
+def require_store(place: Path | str) -> None:
+    """Nothing, where a memory was written to; a server's address is taken as it is.
+
+    Raises:
+        MemoryStoreError: A folder that holds none.
+    """
+    if not _is_there(place):
+        raise MemoryStoreError(f"there is no tip memory in {place}.")
 
 
 def task_of(text: str) -> Task:
@@ -169,12 +177,12 @@ def recalled(found: Sequence[Recalled]) -> Listing:
     return Listing(document, ("similarity", "score", "id", "tip"), rows)
 
 
-def explained(verdicts: Sequence["Verdict"], budget: int | None) -> Listing:
-    """What `search --explain` prints; with a budget, after applying it."""
-    if budget is not None:
-        from empo2_agent.memory.tips import charge  # numpy
+def explained(verdicts: Sequence["Verdict"], budget: int) -> Listing:
+    """What `search --explain` prints, after applying a budget of tokens that are estimated."""
+    from empo2_agent.memory.tips import Outcome, charge  # numpy
 
-        verdicts = charge(verdicts, lambda text: math.ceil(len(text) / 4), budget)
+    verdicts = charge(verdicts, lambda text: math.ceil(len(text) / 4), budget)
+    over = f"{Outcome.OVER_BUDGET} of {budget} (tokens estimated)"
     document: list[dict[str, Any]] = [
         {
             "id": one.tip.id,
@@ -193,7 +201,7 @@ def explained(verdicts: Sequence["Verdict"], budget: int | None) -> Listing:
             f"{one.similarity:.3f}",
             one.tip.score,
             one.tip.id,
-            one.reason,
+            over if one.outcome is Outcome.OVER_BUDGET else one.reason,
             one_line(one.tip.text, SHOWN),
         )
         for one in verdicts
@@ -235,6 +243,10 @@ def write_tips(file: str, tips: Sequence[Tip]) -> None:
         raise UsageError(f"{file} exists already: name a new file, or - for stdout.") from error
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}.") from error
+
+
+def _is_there(place: Path | str) -> bool:
+    return "://" in str(place) or (Path(place) / "chroma.sqlite3").exists()
 
 
 def _place(location: str | None) -> Path | str:

@@ -76,6 +76,20 @@ def test_for_people_there_is_a_line_a_trial_a_curve_and_a_summary(adapt: Adapt) 
     assert "\x1b" not in done.out
 
 
+def test_quiet_leaves_the_result(adapt: Adapt) -> None:
+    done = adapt("--task", "red-lamp", "--trials", "1", "--quiet")
+    assert (done.code, done.err) == (0, "")
+    assert "recorded in runs/" in done.out
+    assert "trial 1/1" not in done.out
+
+
+def test_one_trial_has_no_interval_of_the_gain(adapt: Adapt) -> None:
+    done = adapt("--task", "red-lamp", "--trials", "1", "--control", "--json")
+    gain = json.loads(done.out)["gain_over_control"]
+    assert gain.keys() == {"mean", "ci95"}
+    assert gain["ci95"] is None
+
+
 def test_the_same_seed_gives_the_same_run(adapt: Adapt) -> None:
     def result(seed: int) -> list[object]:
         done = adapt(
@@ -107,10 +121,11 @@ def test_a_complete_run_and_other_options_cannot_be_resumed(adapt: Adapt, empo2:
         (["--task", "red-lam"], 2, "Did you mean red-lamp?"),
         (["--task", "red-lamp", "--variation", "99"], 2, "has variations 0 to 19"),
         (["--task", "red-lamp", "--split", "tset"], 2, "tset"),
-        ([], 2, "no task given"),
+        ([], 2, "no task given. Type: empo2 adapt --task"),
         (["--task", "red-lamp", "--trials", "0"], 2, "trials"),
         (["--task", "red-lamp", "--set", "memory.treshold=1"], 2, "memory.threshold"),
         (["--task", "red-lamp", "--set", "environment.speed=1"], 2, "environment.speed"),
+        (["--task", "red-lamp", "--set", "evaluate.repeats=2"], 2, "evaluate.repeats"),
         (["--task", "red-lamp", "--memory", "x", "--fresh"], 2, "--fresh"),
         (["--task", "red-lamp", "--memory", "ftp://x"], 2, "ftp://x"),
         (["--task", "red-lamp", "--run-dir", "/proc/1/x"], 1, "/proc/1/x"),

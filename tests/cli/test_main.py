@@ -65,6 +65,8 @@ def test_quick_commands_load_nothing_heavy(arguments: list[str]) -> None:
     ("arguments", "said"),
     [
         (["tisp"], "No such command 'tisp'. Did you mean 'tips'?"),
+        (["adapt", "--trials", "0"], "Type: empo2 adapt --help"),
+        (["adapt", "--tirals\x1b[31m\n", "3"], "No such option: --tirals"),
         (["runs", "lst"], "No such command 'lst'. Did you mean 'list'?"),
         (["runs", "list", "--jsn"], "--json"),
         (["runs", "show"], "Missing argument"),
@@ -76,7 +78,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str], said: str, empo2: Empo2) 
     shown = empo2(*arguments)
     assert (shown.code, shown.out) == (2, "")
     assert said in shown.err
-    assert "Traceback" not in shown.err
+    first, second = shown.err.splitlines()
+    assert first.startswith("error: ")
+    assert second.startswith("Type: empo2 ")
+    assert second.endswith(" --help")
 
 
 @pytest.mark.parametrize(

@@ -123,9 +123,27 @@ def test_explain_says_what_became_of_every_tip(memory: Path, empo2: Empo2) -> No
     assert [one["outcome"] for one in limited["candidates"]] == ["kept", "over_limit", "over_limit"]
     poor = answer(empo2, *arguments, "--budget", "5")["candidates"]
     assert poor[0]["outcome"] == "over_budget"
+    assert answer(empo2, *arguments, "-s", "memory.tokens_per_turn=5")["candidates"] == poor
+    assert (
+        "over the token budget of 5 (tokens estimated)"
+        in empo2("tips", *arguments, "--budget", "5").out
+    )
     shown = empo2("tips", *arguments).out
     assert "near-duplicate of run-a/0/1" in shown
     assert "below the similarity floor" in shown
+
+
+def test_explain_applies_the_budget_of_a_turn(home: Path, minilm: MiniLM, empo2: Empo2) -> None:
+    """The tips fill 200 tokens together, not each for itself."""
+    words = ["alpha", "beta", "gamma", "delta"]
+    with ChromaTips(home / "memory", minilm) as opened:
+        opened.add(
+            make_tip(f"run-a/0/{n}", text=f"{word} " * 50, key=KITCHEN)
+            for n, word in enumerate(words)
+        )
+    found = answer(empo2, "search", KITCHEN, "--task", "toy/red-lamp", "--explain")
+    outcomes = [one["outcome"] for one in found["candidates"]]
+    assert sorted(outcomes) == ["kept", "kept", "over_budget", "over_budget"]
 
 
 def test_the_state_may_come_from_stdin(
@@ -270,7 +288,14 @@ def test_a_setting_without_effect_is_an_error(
     done = empo2("tips", *command, "--set", pair)
     assert done.code == 2
     assert "has no effect on this command" in done.err
-    assert empo2("tips", "search", "x", "--task", "toy/red-lamp", "--budget", "5").code == 2
+
+
+def test_a_budget_needs_explain(empo2: Empo2) -> None:
+    asked = ("tips", "search", "x", "--task", "toy/red-lamp")
+    for more in (["--budget", "5"], ["--set", "memory.tokens_per_turn=5"]):
+        assert empo2(*asked, *more).code == 2
+    twice = empo2(*asked, "--explain", "--budget", "5", "--set", "memory.tokens_per_turn=6")
+    assert "memory.tokens_per_turn is given twice" in twice.err
 
 
 def test_a_memory_in_use_is_one_clear_line(memory: Path, minilm: MiniLM, empo2: Empo2) -> None:

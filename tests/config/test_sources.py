@@ -146,6 +146,32 @@ def test_settings_without_effect_are_refused(tmp_path: Path) -> None:
     resolve(preset="paper-scienceworld", flags={"memory.location": "none"})
 
 
+def test_single_keys_can_be_without_effect(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"memory\.key \(--set\) has no effect on this command"):
+        resolve(pairs=["memory.key=step"], unused=["memory.key"])
+    assert resolve(pairs=["memory.scope=variation"], unused=["memory.key"])
+    shared = write(tmp_path, "[memory]\nkey = 'step'")
+    assert resolve(files=[shared], unused=["memory.key"]).settings.memory.key == "step"
+
+
+def test_a_command_may_have_no_memory_unless_one_is_named(tmp_path: Path) -> None:
+    none = {"memory.location": "none"}
+    settings, origins = resolve(defaults=none)
+    assert (settings.memory.location, origins["memory.location"]) == ("none", "default")
+    assert resolve(defaults=none, flags={"memory.location": "x"}).settings.memory.location == "x"
+    with pytest.raises(UsageError, match=r"memory\.scope \(--set\) .* no --memory is given"):
+        resolve(defaults=none, pairs=["memory.scope=task"])
+    shared = write(tmp_path, "[memory]\nscope = 'variation'")  # serves commands with a memory too
+    assert resolve(defaults=none, files=[shared]).settings.memory.location == "none"
+    with pytest.raises(UsageError, match=r"memory\.scope \(file .* is none"):
+        resolve(defaults=none, files=[shared], flags={"memory.location": "none"})
+
+
+def test_there_is_one_engine_and_no_setting_for_it() -> None:
+    with pytest.raises(UsageError, match=r"unknown setting model\.engine"):
+        resolve(pairs=["model.engine=transformers"])
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         resolve().settings.memory.capacity = 3

@@ -51,6 +51,10 @@ class Stock:
         observation, reward, done, info = self.env.step(action)
         return {**info, "observation": observation, "reward": reward, "done": done}
 
+    def cancel_question(self) -> None:
+        """Cancel an "Ambiguous request" as ours does, instead of losing the next input to it."""
+        self.env.server.agentInterface().get().inputParser().clearAmbiguousState()
+
     def close(self) -> None:
         """End its JVM, and close the pipes that the wrapper leaves open."""
         process = self.env._gateway.java_process

@@ -81,6 +81,8 @@ def test_along_gold_paths(world: World, stock: Stock, gold: Jvm, name: str) -> N
     start(world, stock, name, 0)
     results = []
     for action in path:
+        if world._question and not action.isdigit():
+            stock.cancel_question()  # the one place where ours means to be different
         results.append(world.step(action))
         assert_same(world, results[-1], stock.step(action))
         if results[-1].done:

@@ -164,7 +164,10 @@ def test_the_java_of_the_package_runs_the_jar(
 
 
 @pytest.mark.env
-def test_memory_is_capped_and_nothing_is_written_beside_the_jar() -> None:
+def test_memory_is_capped_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     files = {path: path.stat().st_mtime_ns for path in jar_path().parent.iterdir()}
     jvm = Jvm()
     try:
@@ -176,6 +179,7 @@ def test_memory_is_capped_and_nothing_is_written_beside_the_jar() -> None:
     finally:
         jvm.close()
     assert {path: path.stat().st_mtime_ns for path in jar_path().parent.iterdir()} == files
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.env
