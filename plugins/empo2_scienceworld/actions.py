@@ -1,6 +1,6 @@
 """Actions as text: which reach the engine, and which are listed. Nothing here changes the world."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 UNKNOWN = "No known action matches that input."
 """What the engine answers to what it cannot parse."""
@@ -39,3 +39,36 @@ def listed(actions: Iterable[str], *, hide: bool) -> list[str]:
         for action in dict.fromkeys(actions)
         if not resets_the_task(action) and not (hide and action.split(" ", 1)[0] in _FREE)
     ]
+
+
+_FOCUS = "focus on "
+_BETWEEN = ("to", "into", "on", "in")
+
+
+def names_in(actions: Iterable[str]) -> list[str]:
+    """The things actions are about: each of them can be focused on."""
+    return [action.removeprefix(_FOCUS) for action in actions if action.startswith(_FOCUS)]
+
+
+def about(action: str, names: Collection[str]) -> tuple[str, ...]:
+    """Which of `names` an action is about: `move X to Y` about X and Y; none where that is unclear.
+
+    The longest name wins: `pick up cup in cupboard` is not about the cupboard.
+    """
+    words = action.split(" ")
+    for start in range(1, len(words)):
+        whole = " ".join(words[start:])
+        if whole in names:
+            return (whole,)
+        for middle in range(start + 1, len(words) - 1):
+            pair = " ".join(words[start:middle]), " ".join(words[middle + 1 :])
+            if words[middle] in _BETWEEN and pair[0] in names and pair[1] in names:
+                return pair
+    return ()
+
+
+def reachable(
+    actions: Sequence[str], names: Collection[str], nameable: Collection[str]
+) -> list[str]:
+    """Actions without those about a thing that has a name but cannot be reached by it."""
+    return [action for action in actions if all(name in nameable for name in about(action, names))]

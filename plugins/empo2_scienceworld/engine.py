@@ -5,6 +5,7 @@ set anew before every step, from the episode's seed and the step's number: what 
 depend on whether somebody looked at the list.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,32 @@ class Engine:
 
     def _parser(self) -> Any:
         return self._jvm.call(self._agent.inputParser)
+
+    def nameable(self, names: Iterable[str]) -> set[str]:
+        """Those of `names` that the parser would take for a thing the agent can reach.
+
+        The engine's list of valid actions also has what is shut away (bees in a closed hive, cups
+        in a closed cupboard), and then does not know such an action. Asks what the parser asks:
+        does the whole name match one of the things around, or carried.
+        """
+        call, java = self._jvm.call, self._jvm.gateway.jvm
+        collect = call(lambda: java.scienceworld.input.InputParser.collectAccessibleObjects)
+        place = call(
+            lambda: self._agent.agent().getContainer().get()
+        )  # names depend on where one is
+        around, carried = call(collect, place, True), call(collect, self._agent.agent(), True)
+        both = call(lambda: getattr(around, "$plus$plus")(carried))
+        kind = call(lambda: java.java.lang.Class.forName("scienceworld.struct.EnvObject"))
+        things = call(lambda: both.toArray(java.scala.reflect.ClassTag.apply(kind)))
+        parser = self._parser()
+        wrap = call(lambda: java.scala.Predef.genericWrapArray)
+
+        def matches(name: str) -> bool:
+            # Pairs of (what is left of the name, the thing); nothing left is the whole name.
+            pairs = call(lambda: parser.matchObj(name, things, place)._2())
+            return "\n(," in "\n" + call(lambda: wrap(pairs).mkString("\n"))
+
+        return {name for name in names if matches(name)}
 
     def actions(self) -> list[str]:
         """The valid actions, one canonical text each, in the engine's alphabetical order."""

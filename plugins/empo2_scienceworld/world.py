@@ -9,7 +9,15 @@ from dataclasses import replace
 
 from empo2_agent.errors import UsageError
 from empo2_agent.types import Status, StepResult, Task
-from empo2_scienceworld.actions import FORBIDDEN, UNKNOWN, listed, normalise, resets_the_task
+from empo2_scienceworld.actions import (
+    FORBIDDEN,
+    UNKNOWN,
+    listed,
+    names_in,
+    normalise,
+    reachable,
+    resets_the_task,
+)
 from empo2_scienceworld.engine import Engine, Reply
 from empo2_scienceworld.jvm import Jvm
 from empo2_scienceworld.tasks import check_variation, is_electrical
@@ -162,7 +170,11 @@ class World:
         """The admissible actions; numbers while a question is open; none after the end."""
         if self._reply is None or self._last.done:
             return []
-        return listed(self._engine.actions(), hide=self._hide_actions)
+        valid = self._engine.actions()
+        names = set(names_in(valid))
+        if not self._question:
+            valid = reachable(valid, names, self._engine.nameable(names))
+        return listed(valid, hide=self._hide_actions)
 
     def close(self) -> None:
         """End the JVM. Safe to call twice."""

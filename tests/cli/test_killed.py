@@ -27,7 +27,7 @@ def adapting(folder: Path, model: Path, *, resume: bool = False) -> Iterator[sub
         ["--resume", "run"]
         if resume
         else [
-            "--task", "scienceworld/find-non-living-thing/225", "--trials", "3", "--max-steps", "4",
+            "--task", "scienceworld/find-non-living-thing/225", "--trials", "8", "--max-steps", "5",
             "--model", str(model), "--memory", "tips", "--run-dir", "run",
             "--set", "memory.max_tip_tokens=8",
         ]
@@ -92,10 +92,10 @@ def test_nothing_is_left_running_or_lost(
         out, said = resumed.communicate(timeout=PATIENCE_SECONDS)
     assert resumed.returncode == 0, said
     document = json.loads(out)
-    assert [row["trial"] for row in document["trials"]] == [0, 1, 2, 3]
+    assert [row["trial"] for row in document["trials"]] == list(range(9))
     after = list(open_run(tmp_path / "run").episodes())
     assert after[: len(before)] == before
     with open_memory(tmp_path / "tips") or pytest.fail("no memory") as memory:
         assert kept <= {tip.id for tip in memory.tips()}
     places = [(p["trial"], p["index"]) for e, p in after if e.usable]
-    assert sorted(places) == [(trial, 0) for trial in range(4)]  # each once, none lost
+    assert sorted(places) == [(trial, 0) for trial in range(9)]  # each once, none lost

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empo2_scienceworld.actions import LONGEST, listed, normalise, resets_the_task
+from empo2_scienceworld.actions import (
+    LONGEST,
+    about,
+    listed,
+    names_in,
+    normalise,
+    reachable,
+    resets_the_task,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +76,33 @@ def test_free_actions_are_hidden_duplicates_and_resets_always() -> None:
     assert listed(OFFERED, hide=True) == ["focus on apple", "open door", "wait", "wait1"]
     shown = listed(OFFERED, hide=False)
     assert shown == [a for a in dict.fromkeys(OFFERED) if a != "reset task"]
+
+
+NAMES = {"cup", "cupboard", "cup in cupboard", "bee 0", "jug", "door to hall", "hall"}
+
+
+@pytest.mark.parametrize(
+    ("action", "things"),
+    [
+        ("pick up cup", ("cup",)),
+        ("pick up cup in cupboard", ("cup in cupboard",)),
+        ("move cup to cupboard", ("cup", "cupboard")),
+        ("move cup in cupboard to jug", ("cup in cupboard", "jug")),
+        ("move bee 0 to door to hall", ("bee 0", "door to hall")),
+        ("open door to hall", ("door to hall",)),
+        ("wait", ()),
+        ("go to kitchen", ()),
+    ],
+)
+def test_what_an_action_is_about(action: str, things: tuple[str, ...]) -> None:
+    assert about(action, NAMES) == things
+
+
+def test_actions_on_what_cannot_be_reached_are_left_out() -> None:
+    actions = ["focus on cup", "focus on bee 0", "pick up bee 0", "move cup to jug", "wait"]
+    assert names_in(actions) == ["cup", "bee 0"]
+    assert reachable(actions, {"cup", "bee 0", "jug"}, {"cup", "jug"}) == [
+        "focus on cup",
+        "move cup to jug",
+        "wait",
+    ]

@@ -1,5 +1,6 @@
 """Episodes in a real JVM: what is said, what counts, what ends."""
 
+import random
 from collections.abc import Iterator
 
 import pytest
@@ -236,3 +237,30 @@ def test_bees_follow_the_seed_and_nobody_who_looks_on(world: World) -> None:
 
     assert walk(1, listing=False) == walk(1, listing=True)
     assert walk(1, listing=False) != walk(2, listing=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "variation", "hidden"),
+    [
+        ("find-non-living-thing", 225, "cup containing red paint in cupboard"),  # a closed one
+        ("lifespan-shortest-lived", 93, "bee 0"),  # in a closed hive
+        ("power-component", 0, ""),  # six doors, and a thousand ways to wire them
+    ],
+)
+def test_listed_are_the_actions_the_engine_knows_and_no_others(
+    world: World, name: str, variation: int, hidden: str
+) -> None:
+    draw, chosen = random.Random(1), task(name, variation)
+    world.reset(chosen, seed=0)
+    valid, offered = world._engine.actions(), world.actions()
+    left_out = [
+        a for a in valid if a not in offered and a.startswith(("move ", "pick up ", "mix "))
+    ]
+    assert bool(left_out) == bool(hidden)
+    assert any(hidden in action for action in left_out) or not hidden
+    for action, known in (
+        *((a, True) for a in draw.sample(offered, 25) if not a.startswith("focus")),
+        *((a, False) for a in draw.sample(left_out, min(25, len(left_out)))),
+    ):
+        world.reset(chosen, seed=0)
+        assert (UNKNOWN not in world.step(action).observation) == known, action
