@@ -54,6 +54,7 @@ class Engine:
         self._random = jvm.call(lambda: getattr(getattr(java.scala.util, "Random$"), "MODULE$"))
         self._seed = 0
         self._inputs = 0
+        self._valid: list[str] | None = None  # the list of this state, once it was asked for
         self._agent: Any = None  # the engine's AgentInterface, new with every load
         self._score, self._completed = 0.0, False
 
@@ -74,6 +75,7 @@ class Engine:
         """
         call, server = self._jvm.call, self._server
         self._inputs += 1
+        self._valid = None
         call(self._random.setSeed, stream_seed(self._seed, self._inputs))
         text, part, completed = self._send(line)
         score = round(100 * part)
@@ -116,6 +118,7 @@ class Engine:
     def cancel_question(self) -> None:
         """Drop an open question. Unlike any typed answer this costs no tick."""
         self._jvm.call(self._parser().clearAmbiguousState)
+        self._valid = None
 
     def _parser(self) -> Any:
         return self._jvm.call(self._agent.inputParser)
@@ -147,7 +150,16 @@ class Engine:
         return {name for name in names if matches(name)}
 
     def actions(self) -> list[str]:
-        """The valid actions, one canonical text each, in the engine's alphabetical order."""
+        """The valid actions, one canonical text each, in the engine's alphabetical order.
+
+        Asked again in the same state, the engine may choose other names for the same things: it
+        is asked once.
+        """
+        if self._valid is None:
+            self._valid = self._list_actions()
+        return list(self._valid)
+
+    def _list_actions(self) -> list[str]:
         call = self._jvm.call
         valid = call(self._server.getValidActionObjectCombinations)
         count = call(valid.size)
