@@ -18,6 +18,20 @@ def test_the_environment_in_the_guide_keeps_the_contract() -> None:
     check_environment(names["PLUGIN"])
 
 
+def test_the_readme_shows_a_command_early_and_has_no_gaps() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert next(n for n, line in enumerate(lines, start=1) if line.startswith("make ")) <= 15
+    assert not any("@@" in line for line in lines)
+
+
+def test_every_benchmark_has_a_result_that_the_readme_names() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        if path.stem not in ("__init__", "harness"):
+            assert (ROOT / "benchmarks" / "results" / f"{path.stem}.json").exists(), path.name
+            assert f"`{path.stem}`" in readme, path.name
+
+
 def test_every_command_named_in_the_documents_exists() -> None:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         for command in re.findall(r"(?:^|`)empo2 ([a-z]+)", path.read_text("utf-8"), re.MULTILINE):
