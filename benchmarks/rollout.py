@@ -16,14 +16,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from benchmarks.harness import write_result
 from empo2_agent.actions import Node, trie
 from empo2_agent.chat import TemplateChat
-from empo2_agent.episode import Rules
 from empo2_agent.interfaces import Policy
+from empo2_agent.needs import Rules
 from empo2_agent.policies.catalog import DEFAULT
 from empo2_agent.policies.models import ensure_model
 from empo2_agent.policies.transformers import load
-from empo2_agent.rollout import Deadlines, Finished, Worlds
+from empo2_agent.rollout import Finished
 from empo2_agent.stage import Stage, Wanted, play_all
 from empo2_agent.types import Completion, Episode, Request, Task
+from empo2_agent.worlds import Deadlines, Worlds
 from empo2_scienceworld import PLUGIN
 
 EPISODES, STEPS, ROUNDS, BAR = 8, 10, 3, 4.0

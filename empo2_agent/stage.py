@@ -5,11 +5,13 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from empo2_agent.episode import EpisodeRun, Rules, play
+from empo2_agent.episode import play
 from empo2_agent.errors import EnvironmentUnavailableError
 from empo2_agent.interfaces import Policy
-from empo2_agent.rollout import Finished, Progress, Recaller, Worlds, run
+from empo2_agent.needs import EpisodeRun, Rules
+from empo2_agent.rollout import Finished, Progress, Recaller, run
 from empo2_agent.types import Episode, Status, Task
+from empo2_agent.worlds import Worlds
 
 ATTEMPTS = 3
 """How often an episode is begun anew after its environment broke."""

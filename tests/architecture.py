@@ -12,7 +12,7 @@ LAYERS = (
     *("errors", "types", "text", "quiet"),
     *("interfaces", "config", "plugins", "tasks"),
     *("prompts", "chat", "transcript", "actions"),
-    *("episode", "worker", "rollout", "stage"),
+    *("needs", "episode", "worker", "worlds", "rollout", "stage"),
     *("memory", "policies", "runs", "stats"),
     *("adapt", "evaluate", "report", "testing"),
     *("train", "tui", "cli"),

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from empo2_agent.adapt import Plan, Trial, TrialOver, adapt, summary
-from empo2_agent.episode import Rules
 from empo2_agent.memory.chroma import ChromaTips, open_memory
 from empo2_agent.memory.recall import recaller
-from empo2_agent.rollout import Deadlines, Worlds
+from empo2_agent.needs import Rules
 from empo2_agent.runs import Run, create_run, open_run
 from empo2_agent.stage import Stage
 from empo2_agent.testing import ScriptedPolicy
 from empo2_agent.transcript import tokens
 from empo2_agent.types import Episode, Request, Task
+from empo2_agent.worlds import Deadlines, Worlds
 from empo2_toy import PLUGIN
 
 TASK = Task("toy", "red-lamp", 15, "test")

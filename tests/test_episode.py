@@ -1,6 +1,7 @@
 import pytest
 
-from empo2_agent.episode import (
+from empo2_agent.episode import play, request_seed
+from empo2_agent.needs import (
     Act,
     Admissible,
     Answer,
@@ -11,8 +12,6 @@ from empo2_agent.episode import (
     Recall,
     Reset,
     Rules,
-    play,
-    request_seed,
 )
 from empo2_agent.testing import ByteChat, ScriptedPolicy
 from empo2_agent.transcript import tokens

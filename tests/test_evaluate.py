@@ -2,14 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from empo2_agent.episode import Rules
 from empo2_agent.evaluate import Plan, evaluate, scores
-from empo2_agent.rollout import Deadlines, Worlds
+from empo2_agent.needs import Rules
 from empo2_agent.runs import create_run, open_run
 from empo2_agent.stage import Stage
 from empo2_agent.stats import wilson_interval
 from empo2_agent.testing import ScriptedPolicy
 from empo2_agent.types import Episode, Request, Status, Step, Task
+from empo2_agent.worlds import Deadlines, Worlds
 from empo2_toy import PLUGIN
 
 RULES = Rules(

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from empo2_agent.episode import EpisodeRun, Recall, Rules, play
+from empo2_agent.episode import play
 from empo2_agent.errors import EnvironmentUnavailableError
-from empo2_agent.rollout import Deadlines, Finished, Progress, Worlds, run
+from empo2_agent.needs import EpisodeRun, Recall, Rules
+from empo2_agent.rollout import Finished, Progress, run
 from empo2_agent.stage import ATTEMPTS, Stage, Wanted, episode_seed, play_all
 from empo2_agent.testing import ScriptedPolicy
 from empo2_agent.types import Completion, Episode, Recalled, Request, Status, StepResult, Task
+from empo2_agent.worlds import Deadlines, Worlds
 
 RULES = Rules(
     max_steps=5,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from empo2_agent.cli.common import emit_text
 from empo2_agent.cli.job import Job
 from empo2_agent.cli.session import session
-from empo2_agent.episode import Recall
 from empo2_agent.interfaces import ChatFormat, Policy
+from empo2_agent.needs import Recall
 from empo2_agent.prompts import tip_entry
 from empo2_agent.rollout import Finished, Recaller
 from empo2_agent.runs import episode_to_json

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from empo2_agent.cli.job import Facts, Job
 from empo2_agent.cli.tips_memory import require_store
 from empo2_agent.config import Settings, check_environment_settings
-from empo2_agent.episode import Rules
 from empo2_agent.errors import UsageError
 from empo2_agent.interfaces import EnvironmentPlugin
 from empo2_agent.memory.location import NO_MEMORY, resolve_location
+from empo2_agent.needs import Rules
 from empo2_agent.policies.catalog import DEFAULT, find_known
-from empo2_agent.rollout import Deadlines, Recaller, Worlds
+from empo2_agent.rollout import Recaller
 from empo2_agent.runs import Run, create_run
 from empo2_agent.stage import Stage
+from empo2_agent.worlds import Deadlines, Worlds
 
 if TYPE_CHECKING:
     from rich.console import Console

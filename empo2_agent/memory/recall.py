@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from empo2_agent.episode import SAME_TIP, Recall
 from empo2_agent.interfaces import TipMemory
 from empo2_agent.memory.tips import within_budget
+from empo2_agent.needs import SAME_TIP, Recall
 from empo2_agent.rollout import Recaller
 from empo2_agent.text import overlap, words
 from empo2_agent.transcript import TIP_GAP

@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Sequence
 
-from empo2_agent.episode import Recall
 from empo2_agent.memory.recall import recaller
+from empo2_agent.needs import Recall
 from empo2_agent.prompts import tip_block
 from empo2_agent.transcript import TIP_GAP
 from empo2_agent.types import Recalled, Task, Tip
