@@ -36,6 +36,8 @@ def adapting(folder: Path, model: Path, *, resume: bool = False) -> Iterator[sub
     running = subprocess.Popen(
         [*command, *arguments],
         cwd=folder,
+        # A job started in the background inherits "ignore SIGINT", and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         start_new_session=True,  # so that a signal to its group, as Ctrl-C sends it, spares us
         text=True,
         stdout=subprocess.PIPE,
