@@ -34,7 +34,7 @@ def load_plugin(name: str) -> EnvironmentPlugin:
     package = entry.dist.name if entry.dist else entry.module
     try:
         plugin = entry.load()
-    except Exception as error:
+    except Exception as error:  # a plugin may fail in any way: it is named, and re-raised as ours
         raise EnvironmentUnavailableError(
             f"environment {name} (package {package}) cannot be imported: "
             f"{type(error).__name__}: {error}.\n"

@@ -46,6 +46,6 @@ def _refused(call: Callable[[], object], what: str) -> None:
         call()
     except UsageError:
         return
-    except Exception as error:
+    except Exception as error:  # whatever else is raised is the breach reported
         raise AssertionError(f"{what} must raise UsageError, raised {error!r}") from error
     raise AssertionError(f"{what} must raise UsageError")

@@ -161,7 +161,7 @@ class _Player:
             result = self.step(action)
         except AssertionError:
             raise
-        except Exception as error:
+        except Exception as error:  # whatever is raised is the breach reported
             message = f"step({shown}) must be an observation, but raised {error!r}"
             raise AssertionError(message) from error
         assert result.observation.strip(), f"step({shown}) shows nothing"
@@ -206,7 +206,7 @@ class _Player:
             self._call(self._world.close)
             try:
                 self._call(self._world.close)
-            except Exception as error:
+            except Exception as error:  # whatever is raised is the breach reported
                 raise AssertionError(f"a second close() must be harmless: {error!r}") from error
         finally:
             self._worker.stop()
