@@ -19,6 +19,7 @@ from empo2_agent.stats import Interval, paired_difference
 from empo2_agent.types import Episode, Task, Tip
 
 Arm = Literal["memory", "control"]
+Key = Literal["final", "step"]
 Place = tuple[int, Arm, int]
 """Trial, arm, and number of the episode within them."""
 Recorded = dict[Place, list[tuple[int, Episode]]]
@@ -37,7 +38,7 @@ class Plan:
     episodes_per_trial: int
     control: bool
     seed: int
-    key: Literal["final", "step"]
+    key: Key
     """See `tips_of`."""
 
 
@@ -111,7 +112,15 @@ def adapt(
             if memory is not None and place[1] == "memory"
             for line, episode in recorded[place]
             if episode.usable
-            for tip in tips_of(plan, line, episode, run.name, stage.policy.name, max_score)
+            for tip in tips_of(
+                episode,
+                key=plan.key,
+                line=line,
+                run=run.name,
+                model=stage.policy.name,
+                max_score=max_score,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
         ]
         tips = tuple(tip for tip in written if tip.id in kept or _store(tip, memory, run))
         yield TrialOver(
@@ -134,27 +143,33 @@ def _store(tip: Tip, memory: TipMemory | None, run: Run) -> bool:
 
 
 def tips_of(
-    plan: Plan, line: int, episode: Episode, run: str, model: str, max_score: float
+    episode: Episode,
+    *,
+    key: Key,
+    line: int,
+    run: str,
+    model: str,
+    max_score: float,
+    created: str,
 ) -> Iterator[Tip]:
     """The tips an episode leaves: none where the policy wrote nothing.
 
-    With the key `final` it is filed under the state the episode ended in, together with the action
-    that led there; with `step` under the state of every step, with the action taken in it.
-
     Args:
-        plan: For the key.
-        line: The episode's line in `episodes.jsonl`.
         episode: A usable one.
+        key: `final`: filed under the state the episode ended in, together with the action that
+            led there. `step`: under the state of every step, with the action taken in it.
+        line: The episode's line in `episodes.jsonl`.
         run: Name of the run.
         model: Name of the policy.
         max_score: Score of a complete solution.
+        created: When, ISO 8601.
     """
     if not episode.tip or not episode.steps:
         return
     last = len(episode.steps) - 1
     filed = (
         [(last, episode.final_state, episode.steps[last].action)]
-        if plan.key == "final"
+        if key == "final"
         else [(n, step.state, step.action) for n, step in enumerate(episode.steps)]
     )
     for number, state, action in filed:
@@ -172,7 +187,7 @@ def tips_of(
             episode=line,
             step=number,
             model=model,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=created,
         )
 
 

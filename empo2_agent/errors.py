@@ -40,6 +40,10 @@ class RunFolderError(Empo2Error):
     """A run folder cannot be written or read."""
 
 
+class TrainingError(Empo2Error):
+    """Training cannot go on: loss or gradient are not finite, or it collapsed."""
+
+
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
     """Return ` Did you mean a, b?`, or nothing where no known word is near `word`."""
     near = get_close_matches(word, list(known), n=limit, cutoff=0.5)

@@ -1,7 +1,7 @@
 """The seams of the program. Anything that fits a Protocol can be plugged in."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from empo2_agent.types import Completion, Recalled, Request, StepResult, Task, TaskInfo, Tip
 
@@ -30,6 +30,21 @@ class Environment(Protocol):
 
     def kill(self) -> None:
         """From any thread: end the processes behind a call that hangs, so that it fails."""
+        ...
+
+
+@runtime_checkable
+class Demonstrating(Protocol):
+    """What an Environment may have besides: it knows how its tasks are solved."""
+
+    def demonstration(self, task: Task, *, seed: int) -> Sequence[str]:
+        """The actions that solve `task` after `reset(task, seed=seed)`, admissible where possible.
+
+        It may leave the environment in any state: reset before the next step.
+
+        Raises:
+            UsageError: No such task or variation, or this world cannot tell how it is solved.
+        """
         ...
 
 

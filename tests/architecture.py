@@ -13,7 +13,7 @@ LAYERS = (
     *("interfaces", "config", "plugins", "tasks"),
     *("prompts", "chat", "transcript", "actions"),
     *("needs", "episode", "worker", "worlds", "rollout", "stage"),
-    *("memory", "policies", "runs", "stats"),
+    *("memory", "policies", "runs", "stats", "paper"),
     *("adapt", "evaluate", "report", "testing"),
     *("train", "tui", "cli"),
 )
@@ -43,6 +43,8 @@ HEAVY = frozenset(
 )
 HEAVY_ALLOWED = ("train", "policies", "memory")
 """Packages of the core with modules that may be heavy, and are then imported lazily."""
+HEAVY_COMMAND = "cli.train_"
+"""Of the command line only what carries out training, imported once its options are understood."""
 PLUGINS_SEE = frozenset({"errors", "types", "interfaces", "testing"})
 SETTINGS_END = frozenset({"config", "cli", "tui", "train"})
 HARD_LIMIT = 400
@@ -150,7 +152,9 @@ def _plugin(module: Module, plugins: set[str]) -> Iterator[str]:
 
 def _weight(module: Module, heavy: dict[str, str]) -> Iterator[str]:
     is_package = module.path.name == "__init__.py"
-    allowed = not is_package and (not module.in_core or module.layer in HEAVY_ALLOWED)
+    training = module.name.startswith(f"empo2_agent.{HEAVY_COMMAND}")
+    lazy = not module.in_core or module.layer in HEAVY_ALLOWED or training
+    allowed = not is_package and lazy
     if module.name in heavy and not allowed:
         yield f"importing it imports {heavy[module.name]}"
 

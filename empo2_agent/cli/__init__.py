@@ -19,6 +19,7 @@ from empo2_agent.text import clean, one_line
 
 COMMANDS = {
     "adapt": ("adapt", "Get better at a task by playing it and keeping tips."),
+    "train": ("train", "Train a model to explore with tips and to do without them (EMPO²)."),
     "play": ("play", "Step through an episode and see what the model sees."),
     "eval": ("evaluate", "Play unseen variations; mean score and success with intervals."),
     "tips": ("tips", "Look into and edit the memory."),

@@ -6,6 +6,7 @@ import typer
 
 from empo2_agent.cli import common, options
 from empo2_agent.cli.job import new_job, reopened_job
+from empo2_agent.config import TRAIN_ONLY
 
 app = common.new_app("Get better at a task by playing it and keeping tips.")
 
@@ -65,7 +66,7 @@ def adapt(
     }
     if resume is None:
         resolved = common.load_settings(
-            config, pairs, preset=preset, unused=("evaluate",), flags=given
+            config, pairs, preset=preset, unused=("evaluate", *TRAIN_ONLY), flags=given
         )
         job = new_job("adapt", resolved, task, variation=variation, split=split, run_dir=run_dir)
     else:

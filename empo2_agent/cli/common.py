@@ -129,6 +129,7 @@ def load_settings(
     unused: Collection[str] = (),
     defaults: Mapping[str, object] | None = None,
     flags: Mapping[str, object] | None = None,
+    trains: bool = False,
 ) -> Resolved:
     """The settings of this invocation, and the origin of each.
 
@@ -139,6 +140,7 @@ def load_settings(
         unused: Sections and dotted keys this command does not read.
         defaults: Where this command's defaults differ, by dotted key.
         flags: Values of flags by dotted key; None means the flag was not given.
+        trains: Whether the command is `empo2 train`.
 
     Raises:
         UsageError: See `config.resolve`.
@@ -150,4 +152,5 @@ def load_settings(
         flags=flags,
         unused=unused,
         defaults=defaults,
+        trains=trains,
     )

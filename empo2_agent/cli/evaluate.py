@@ -13,7 +13,9 @@ from empo2_agent.cli.job import (
     new_job,
     reopened_job,
 )
+from empo2_agent.config import TRAIN_ONLY
 from empo2_agent.errors import UsageError
+from empo2_agent.paper import published
 
 app = common.new_app("Play unseen variations; mean score and success with intervals.")
 
@@ -21,6 +23,7 @@ EPILOG = common.examples(
     "empo2 eval --task find-non-living-thing --variations 20",
     "empo2 eval --task red-lamp --split dev --repeats 4 --json",
     "empo2 eval --task find-animal --memory ./tips",
+    "empo2 eval --task find-animal --preset paper-scienceworld --compare-paper",
 )
 
 
@@ -39,6 +42,12 @@ def evaluate(
     resume: options.ResumeOption = None,
     seed: common.SeedOption = None,
     max_steps: common.MaxStepsOption = None,
+    compare_paper: Annotated[
+        bool,
+        typer.Option(
+            "--compare-paper", help="Set the result beside the scores the EMPO² paper published."
+        ),
+    ] = False,
     run_dir: common.RunDirOption = None,
     preset: common.PresetOption = None,
     config: common.ConfigFiles = None,
@@ -60,7 +69,7 @@ def evaluate(
         "episode.max_steps": max_steps,
     }
     if resume is None:
-        unused = ("adapt", *WRITERS_ONLY)
+        unused = ("adapt", *TRAIN_ONLY, *WRITERS_ONLY)
         resolved = common.load_settings(
             config, pairs, preset=preset, unused=unused, defaults=READER_DEFAULTS, flags=given
         )
@@ -70,9 +79,11 @@ def evaluate(
     else:
         asked = [task, split, run_dir, preset, *(config or ()), *(pairs or ()), *given.values()]
         job = reopened_job(resume, "eval", asked)
+    found = job.found.task
+    beside = published(found.environment, found.name) if compare_paper else None
     from empo2_agent.cli.evaluate_run import carry_out  # what only a real run needs
 
-    document, lines = carry_out(job, common.human(quiet=quiet))
+    document, lines = carry_out(job, common.human(quiet=quiet), beside)
     common.emit_result(document, lines, as_json=as_json)
 
 

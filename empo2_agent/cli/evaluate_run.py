@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from empo2_agent.cli.evaluate_paper import as_document, as_lines, compare
 from empo2_agent.cli.job import Job
 from empo2_agent.cli.session import Session, session
 from empo2_agent.evaluate import Plan, Scores, evaluate, scores
+from empo2_agent.paper import Published
 from empo2_agent.rollout import Progress
 from empo2_agent.runs import RecordedEpisode
 from empo2_agent.types import Episode, Task
@@ -15,8 +17,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def carry_out(job: Job, console: "Console") -> tuple[dict[str, Any], list[str]]:
+def carry_out(
+    job: Job, console: "Console", published: Published | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """Evaluate.
+
+    Args:
+        job: What is to be played.
+        console: Where progress is shown.
+        published: Scores to set the result beside.
 
     Returns:
         The document of `--json`, and the lines for people.
@@ -44,7 +53,18 @@ def carry_out(job: Job, console: "Console") -> tuple[dict[str, Any], list[str]]:
         result = scores(episodes, settings.seed)
         document = _document(opened, tasks, result)
         opened.run.finish("done", result=document)
-        return document, _lines(opened, tasks, result)
+        lines = _lines(opened, tasks, result)
+        if published is None:
+            return document, lines
+        beside = compare(
+            job,
+            published,
+            rules=opened.stage.rules,
+            model=opened.policy.name,
+            memory=None if opened.memory is None else opened.memory.path,
+        )
+        lines += as_lines(beside, result, opened.plugin.max_score)
+        return {**document, "paper": as_document(beside)}, lines
 
 
 def _play(

@@ -7,6 +7,7 @@ import typer
 
 from empo2_agent.cli import common, options
 from empo2_agent.cli.job import READER_DEFAULTS, WRITERS_ONLY, new_job
+from empo2_agent.config import TRAIN_ONLY
 from empo2_agent.errors import UsageError
 
 app = common.new_app("Step through an episode and see what the model sees.")
@@ -71,7 +72,7 @@ def play(
         return
     if episode is not None:
         raise UsageError("--episode goes with --replay.")
-    unused = ("adapt", "evaluate", *WRITERS_ONLY)
+    unused = ("adapt", "evaluate", *TRAIN_ONLY, *WRITERS_ONLY)
     resolved = common.load_settings(
         config, pairs, preset=preset, unused=unused, defaults=READER_DEFAULTS, flags=given
     )

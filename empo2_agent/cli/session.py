@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from empo2_agent.memory.chroma import ChromaTips
+    from empo2_agent.policies.adapter import ModelFiles
     from empo2_agent.policies.transformers import TransformersPolicy
 
 
@@ -70,8 +71,10 @@ def session(job: Job, console: "Console", *, concurrency: int) -> Iterator[Sessi
             memory = _open_memory(facts.memory, job, stack)
         if memory is not None and not job.resume:
             facts = facts.model_copy(update={"tips_before": memory.count(task)})
-        policy = _load_policy(settings, facts, console)
-        rules = _rules(settings, plugin, policy.context_limit, job.writes_tips)
+        files = fetch_model(facts.model_folder or facts.model, console)
+        policy = load_policy(settings, facts.model, files, console)
+        tip_tokens = settings.memory.max_tip_tokens if job.writes_tips else 0
+        rules = rules_of(settings, plugin, policy.context_limit, tip_tokens)
         run = stack.enter_context(job.resume.run if job.resume else _new_run(job, facts))
         if facts.memory is None:
             memory = _open_memory(str(run.path / "memory"), job, stack)
@@ -86,23 +89,28 @@ def session(job: Job, console: "Console", *, concurrency: int) -> Iterator[Sessi
             worlds=worlds,
             rules=rules,
             instructions=plugin.instructions,
-            recall=_recaller(settings, policy, memory),
+            recall=recaller_of(settings, policy, memory),
             concurrency=concurrency,
         )
         yield Session(settings, plugin, policy, memory, facts.tips_before, stage, run)
+
+
+def model_folder(name: str) -> str | None:
+    """The absolute folder a model's name stands for; None where it is no folder."""
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if not find_known(name) and folder.is_dir() else None
 
 
 def _new_facts(job: Job) -> Facts:
     """What is recorded of a run that begins now."""
     settings, task = job.resolved.settings, job.found.task
     name = settings.model.name or DEFAULT
-    folder = Path(name).expanduser()
     return Facts(
         task=task.id,
         split=task.split,
         whole_split=job.whole_split,
         model=name,
-        model_folder=str(folder.resolve()) if not find_known(name) and folder.is_dir() else None,
+        model_folder=model_folder(name),
         memory=None if job.writes_tips and settings.adapt.fresh else _place(settings),
     )
 
@@ -141,23 +149,35 @@ def _say_memory(memory: "ChromaTips | None", job: Job, console: "Console") -> No
     console.print(f"memory: {tips} tips of this {scope} in {memory.path}", soft_wrap=True)
 
 
-def _load_policy(settings: Settings, facts: Facts, console: "Console") -> "TransformersPolicy":
+def fetch_model(name: str, console: "Console") -> "ModelFiles":
+    """The files of a model, fetched with progress on `console` where they are not there yet."""
     from empo2_agent.cli.progress import fetch_progress
-    from empo2_agent.policies.models import ensure_model
+    from empo2_agent.policies.adapter import find_model
 
     with fetch_progress(console) as progress:
-        folder = ensure_model(facts.model_folder or facts.model, progress)
-    with console.status(f"loading {facts.model}"):
+        return find_model(name, progress)
+
+
+def load_policy(
+    settings: Settings, name: str, files: "ModelFiles", console: "Console"
+) -> "TransformersPolicy":
+    """Load a model; its adapter, if there is one, becomes part of the weights."""
+    with console.status(f"loading {name}"):
         from empo2_agent.policies.transformers import load  # torch takes seconds to import
 
         return load(
-            folder, name=facts.model, dtype=settings.model.dtype, device=settings.model.device
+            files.folder,
+            name=name,
+            dtype=settings.model.dtype,
+            device=settings.model.device,
+            adapter=files.adapter,
         )
 
 
-def _recaller(
+def recaller_of(
     settings: Settings, policy: "TransformersPolicy", memory: "ChromaTips | None"
 ) -> Recaller | None:
+    """What answers recalls from `memory`; None without one."""
     if memory is None:
         return None
     from empo2_agent.memory.recall import recaller
@@ -171,8 +191,18 @@ def _recaller(
     )
 
 
-def _rules(settings: Settings, plugin: EnvironmentPlugin, context: int, writes_tips: bool) -> Rules:
-    tip_tokens = settings.memory.max_tip_tokens if writes_tips else 0
+def rules_of(settings: Settings, plugin: EnvironmentPlugin, context: int, tip_tokens: int) -> Rules:
+    """How episodes are played.
+
+    Args:
+        settings: Sections `sampling` and `episode`.
+        plugin: For its own limits.
+        context: Most tokens the model can read.
+        tip_tokens: See `Rules.max_tip_tokens`.
+
+    Raises:
+        UsageError: Replies that do not fit the context.
+    """
     longest = max(settings.sampling.max_reply_tokens, tip_tokens)
     if longest >= context:
         raise UsageError(

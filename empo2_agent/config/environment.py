@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from empo2_agent.config.schema import Scalar
+from empo2_agent.config.section import Scalar
 from empo2_agent.errors import UsageError, did_you_mean
 
 

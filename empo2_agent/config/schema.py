@@ -3,22 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Scalar = str | int | float | bool
-
-
-class Section(BaseModel):
-    """Base of the settings: frozen, strict about types and about unknown keys."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        allow_inf_nan=False,
-        use_attribute_docstrings=True,
-        protected_namespaces=(),  # there is a section called `model`
-    )
+from empo2_agent.config.section import Scalar, Section
+from empo2_agent.config.train import (
+    ExploreSettings,
+    LearnerSettings,
+    LossSettings,
+    TrainSettings,
+)
 
 
 class ModelSettings(Section):
@@ -118,19 +111,60 @@ class Settings(Section):
     memory: MemorySettings = MemorySettings()
     adapt: AdaptSettings = AdaptSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
-    environment: dict[str, Scalar] = {}
+    train: TrainSettings = TrainSettings()
+    explore: ExploreSettings = ExploreSettings()
+    loss: LossSettings = LossSettings()
+    learner: LearnerSettings = LearnerSettings()
+    environment: dict[str, Scalar] = Field(default_factory=dict)
     """Settings of the environment; `check_environment_settings` knows which exist."""
 
 
 PRESETS: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = {
     "paper-scienceworld": {
+        "model": {"name": "qwen2.5-7b"},
         "sampling": {"temperature": 0.4, "max_reply_tokens": 32, "style": "correct"},
         "episode": {"max_steps": 30, "max_prompt_tokens": 4500},
         "memory": {"threshold": 0.5, "max_tips": 10},
+        "evaluate": {"variations": 20, "repeats": 4},
         "environment": {"simplifications": "easy", "compact": False, "hide_actions": False},
+        "train": {
+            "tasks_per_step": 16,
+            "group_size": 8,
+            "variations": 5,
+            "temperature": 1.0,
+            "concurrency": 128,
+        },
+        "loss": {"kl_coefficient": 0.0},
+        "learner": {"learning_rate": 1e-6, "lora_rank": 0, "minibatch_episodes": 16},
+    },
+    "paper-webshop": {
+        "model": {"name": "qwen2.5-7b"},
+        "sampling": {"temperature": 0.4, "max_reply_tokens": 512, "style": "free"},
+        # The paper gives no limit of the whole prompt: what the model's 32,768 tokens leave.
+        "episode": {"max_steps": 15, "max_prompt_tokens": 32_256},
+        "memory": {"threshold": 0.5, "max_tips": 10},
+        "evaluate": {"variations": 500},
+        "train": {
+            "tasks_per_step": 16,
+            "group_size": 8,
+            "variations": 6410,  # all goals but the 500 of the test
+            "temperature": 1.0,
+            "concurrency": 128,
+        },
+        "loss": {"kl_coefficient": 0.01, "discount": 0.95},
+        "learner": {"learning_rate": 1e-6, "lora_rank": 0, "minibatch_episodes": 64},
+    },
+    "cpu": {
+        "episode": {"max_steps": 8},
+        "train": {"steps": 40, "tasks_per_step": 1, "group_size": 8, "variations": 4},
+        "learner": {"learning_rate": 3e-4, "lora_rank": 8, "tokens_per_batch": 4096},
     },
 }
-"""Named bundles of settings. The values are those of the EMPO² paper's ScienceWorld protocol."""
+"""Named bundles of settings. `paper-...`: the protocol of the EMPO² paper. `cpu`: a laptop, with
+the default model. No preset sets what an algorithm sets, so that `--algorithm` works with each."""
+
+TRAIN_ONLY = ("train", "explore", "loss", "learner")
+"""Sections that only `empo2 train` reads."""
 
 
 def flatten(settings: Settings) -> Iterator[tuple[str, object]]:

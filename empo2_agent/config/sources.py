@@ -1,6 +1,7 @@
 """How several sources of settings become one.
 
-Precedence, lowest first: the defaults, `--preset`, `--config` files in order, `--set` and flags.
+Precedence, lowest first: the defaults, what `train.algorithm` brings (`ALGORITHMS`), `--preset`,
+`--config` files in order, `--set` and flags.
 A key nobody knows, a value of the wrong type and a setting without effect are errors that name
 the source; nothing is ever ignored.
 """
@@ -12,7 +13,10 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from empo2_agent.config.schema import PRESETS, Section, Settings, flatten
+from empo2_agent.config.effect import refuse_without_effect
+from empo2_agent.config.schema import PRESETS, Settings, flatten
+from empo2_agent.config.section import Section
+from empo2_agent.config.train import ALGORITHMS
 from empo2_agent.errors import UsageError, did_you_mean
 
 
@@ -21,7 +25,7 @@ class Resolved(NamedTuple):
 
     settings: Settings
     origins: dict[str, str]
-    """`default`, `preset NAME`, `file PATH`, `--set` or `flag`."""
+    """`default`, `algorithm NAME`, `preset NAME`, `file PATH`, `--set` or `flag`."""
 
 
 def resolve(
@@ -32,6 +36,7 @@ def resolve(
     flags: Mapping[str, object] | None = None,
     unused: Collection[str] = (),
     defaults: Mapping[str, object] | None = None,
+    trains: bool = False,
 ) -> Resolved:
     """Merge all sources over the defaults.
 
@@ -43,23 +48,29 @@ def resolve(
         unused: Sections and dotted keys the calling command does not read: setting them with
             `--set` is an error. A file may serve several commands.
         defaults: Defaults of the calling command, by dotted key.
+        trains: Whether the calling command is `empo2 train`: then settings of training that
+            others leave without effect are errors too (see `refuse_without_effect`).
 
     Raises:
         UsageError: Names the setting, its source and, where there is one, the nearest known key.
     """
     values: dict[str, object] = dict(defaults or {})
     origins = {key: "default" for key, _ in flatten(Settings())}
-    for origin, layer in _layers(preset, files, pairs, flags or {}):
-        for key, value in _leaves(layer, origin):
-            _refuse_conflict(key, value, origin, values, origins)
-            if origin == "--set" and not {key, key.partition(".")[0]}.isdisjoint(unused):
-                raise UsageError(f"{key} (--set) has no effect on this command.")
-            values[key], origins[key] = value, origin
+    given = [
+        (key, value, origin)
+        for origin, layer in _layers(preset, files, pairs, flags or {})
+        for key, value in _leaves(layer, origin)
+    ]
+    for key, value, origin in (*_bundle(given), *given):
+        _refuse_conflict(key, value, origin, values, origins)
+        if origin == "--set" and not {key, key.partition(".")[0]}.isdisjoint(unused):
+            raise UsageError(f"{key} (--set) has no effect on this command.")
+        values[key], origins[key] = value, origin
     try:
         settings = Settings.model_validate(_nest(values))
     except ValidationError as error:
         raise UsageError(_explain(error, origins)) from None
-    _refuse_without_effect(settings, origins)
+    refuse_without_effect(settings, origins, trains=trains)
     return Resolved(settings, origins)
 
 
@@ -76,6 +87,14 @@ def _layers(
     for pair in pairs:
         yield "--set", _parse_pair(pair)
     yield "flag", _nest({key: value for key, value in flags.items() if value is not None})
+
+
+def _bundle(given: Sequence[tuple[str, object, str]]) -> list[tuple[str, object, str]]:
+    """What the algorithm that wins sets, in the form of `given`: key, value, origin."""
+    asked = [value for key, value, _ in given if key == "train.algorithm"]
+    name = asked[-1] if asked else Settings().train.algorithm
+    found = ALGORITHMS.get(name) if isinstance(name, str) else None  # validated with the rest
+    return [(key, value, f"algorithm {name}") for key, value in (found or {}).items()]
 
 
 def _read(path: Path) -> dict[str, object]:
@@ -148,17 +167,6 @@ def _refuse_conflict(
 ) -> None:
     if origin == "flag" and origins.get(key) == "--set" and values[key] != value:
         raise UsageError(f"{key} is given twice: {values[key]!r} by --set, {value!r} by its flag.")
-
-
-def _refuse_without_effect(settings: Settings, origins: Mapping[str, str]) -> None:
-    if settings.memory.location != "none":
-        return
-    chosen = origins["memory.location"] != "default"
-    why = "memory.location is none" if chosen else "no --memory is given"
-    for key, origin in origins.items():
-        by_user = origin in ("--set", "flag") or (chosen and origin.startswith("file "))
-        if by_user and key.startswith("memory.") and key != "memory.location":
-            raise UsageError(f"{key} ({origin}) has no effect: {why}.")
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:

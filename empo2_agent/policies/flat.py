@@ -71,12 +71,14 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    parts: Sequence[tuple[Cache, int]],
+    parts: Sequence[tuple[Cache | None, int]],
     scaling: float | None = None,
     sliding_window: int | None = None,
     **other: Any,
 ) -> tuple[Tensor, None]:
     """The attention function registered with transformers; `parts` are (cache, new tokens).
+
+    Without a cache a part is a whole conversation, and gradients flow through it.
 
     Args:
         module: The attention layer; its `layer_idx` says which.
@@ -98,7 +100,9 @@ def attention(
     outputs, start = [], 0
     for cache, count in parts:
         here = slice(start, start + count)
-        keys, values = cache.append(layer, key[0, :, here], value[0, :, here])
+        keys, values = key[0, :, here], value[0, :, here]
+        if cache is not None:
+            keys, values = cache.append(layer, keys, values)
         outputs.append(_attend(query[:, :, here], keys, values, scaling, sliding_window))
         start += count
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)

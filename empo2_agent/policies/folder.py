@@ -22,15 +22,24 @@ def check_folder(folder: Path) -> Path:
         raise ModelError(f"{folder / 'config.json'} is damaged: it is no JSON.") from error
     if not isinstance(config, dict) or "model_type" not in config:
         raise ModelError(f"{folder / 'config.json'} names no model_type: not a model's settings.")
+    check_weights(folder)
+    if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer_config.json")):
+        raise ModelError(f"{folder} has no tokenizer (tokenizer.json or tokenizer_config.json).")
+    return folder.absolute()
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse a folder without weights, or with a file of them that is not whole.
+
+    Raises:
+        ModelError: A file is missing or cut short.
+    """
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise ModelError(f"{folder} has no *.safetensors weights.")
     for file in weights:
         if not _whole(file):
             raise ModelError(f"{file} is damaged or cut short: copy or download it again.")
-    if not any((folder / file).exists() for file in ("tokenizer.json", "tokenizer_config.json")):
-        raise ModelError(f"{folder} has no tokenizer (tokenizer.json or tokenizer_config.json).")
-    return folder.absolute()
 
 
 def _whole(file: Path) -> bool:

@@ -80,6 +80,16 @@ class TransformersPolicy:
         return self._name
 
     @property
+    def model(self) -> PreTrainedModel:
+        """The network itself, for whoever trains it; see `weights_changed`."""
+        return self._model
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer, to be saved beside the weights."""
+        return self._tokenizer
+
+    @property
     def context_limit(self) -> int:
         """See `interfaces.Policy`."""
         return int(self._model.config.max_position_embeddings)
@@ -221,7 +231,12 @@ def _end_ids(model: PreTrainedModel) -> frozenset[int]:
 
 
 def load(
-    folder: Path, *, name: str, dtype: DType = "auto", device: str = "auto"
+    folder: Path,
+    *,
+    name: str,
+    dtype: DType = "auto",
+    device: str = "auto",
+    adapter: Path | None = None,
 ) -> TransformersPolicy:
     """Load a model folder.
 
@@ -230,6 +245,7 @@ def load(
         name: For records.
         dtype: `auto`: float32 on a CPU, bfloat16 on a GPU.
         device: `auto`: the first CUDA device where there is one, else the CPU.
+        adapter: A LoRA adapter, which becomes part of the weights.
 
     Raises:
         ModelError: It cannot be loaded or used.
@@ -243,10 +259,19 @@ def load(
             model = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=number, attn_implementation=flat.NAME
             )
+            if adapter is not None:
+                model = _with_adapter(model, adapter)
         model.to(where).eval()
     except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
         raise ModelError(f"cannot load the model in {folder}: {error}") from error
     return TransformersPolicy(model, tokenizer, name)
+
+
+def _with_adapter(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    from peft import PeftModel  # a second that only adapters cost
+
+    merged: PreTrainedModel = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    return merged
 
 
 def _device(asked: str) -> str:

@@ -16,6 +16,7 @@ from empo2_agent.runs.jsonl import (
     append_line,
     count_lines,
     cut_torn_line,
+    keep_lines,
     read_lines,
     write_atomically,
 )
@@ -30,6 +31,7 @@ from empo2_agent.runs.serialise import (
 from empo2_agent.types import Episode, Tip
 
 RUNS = Path("runs")
+GROWING = ("episodes.jsonl", "tips.jsonl", "metrics.jsonl")
 Ending = Literal["done", "failed", "interrupted"]
 
 
@@ -75,6 +77,23 @@ class Run:
     def add_tip(self, tip: Tip) -> None:
         """Append one tip; on return it is on disk."""
         append_line(self.path / "tips.jsonl", tip_to_json(tip))
+
+    def add_metrics(self, line: Mapping[str, object]) -> None:
+        """Append one line to `metrics.jsonl`; on return it is on disk."""
+        append_line(self.path / "metrics.jsonl", line)
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """Every line of `metrics.jsonl`."""
+        return read_lines(self.path / "metrics.jsonl")
+
+    def line_counts(self) -> dict[str, int]:
+        """Lines in each of the run's growing files."""
+        return {name: count_lines(self.path / name) for name in GROWING}
+
+    def cut(self, counts: Mapping[str, int]) -> None:
+        """Drop what was written after a checkpoint at which the files had `counts` lines."""
+        for name in GROWING:
+            keep_lines(self.path / name, counts[name])
 
     def episodes(self) -> Iterator[RecordedEpisode]:
         """Every finished episode, in the order they finished."""
@@ -201,7 +220,7 @@ def list_runs(root: Path = RUNS) -> list[Run | RunFolderError]:
 def _reopen(run: Run) -> None:
     if run.status == "running":
         raise RunFolderError(f"{run.path} is being written by another process: wait or stop it.")
-    for name in ("episodes.jsonl", "tips.jsonl"):
+    for name in GROWING:
         cut_torn_line(run.path / name)
     resumed = [*run.document.get("resumed", []), _now()]
     run.document.update(status="running", ended=None, process=process(), resumed=resumed)

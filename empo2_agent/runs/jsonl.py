@@ -63,12 +63,17 @@ def count_lines(path: Path) -> int:
 
 def cut_torn_line(path: Path) -> None:
     """Remove what stands after the last newline, so that lines can be appended again."""
+    keep_lines(path, None)
+
+
+def keep_lines(path: Path, count: int | None) -> None:
+    """Keep the first `count` finished lines (None: all), and nothing behind them."""
     if not path.exists():
         return
     try:
         with path.open("r+b") as file:
-            whole = sum(len(line) for line in file if line.endswith(b"\n"))
-            file.truncate(whole)
+            whole = [len(line) for line in file if line.endswith(b"\n")]
+            file.truncate(sum(whole[:count]))
     except OSError as error:
         raise RunFolderError(f"cannot write {path}: {error.strerror}.") from error
 

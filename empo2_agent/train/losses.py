@@ -44,7 +44,7 @@ def policy_loss(
         old_T: log-probabilities in the denominator of the ratio, without gradient.
         advantages_T: The advantage of each token's sample.
         weights_T: What each token counts. They sum to 1 over the whole training step, so that
-            splitting a batch leaves the summed gradient unchanged (see `token_weights`).
+            splitting a batch leaves the summed gradient unchanged (see `packing.token_weights`).
         clip_low: Ratios below 1 - clip_low earn nothing more where the advantage is negative.
         clip_high: Ratios above 1 + clip_high earn nothing more where it is positive.
         dual_clip: Where the advantage is negative the loss is at most this times its size.
@@ -99,26 +99,6 @@ def truncated_importance(learner_T: Tensor, engine_T: Tensor, cap: float) -> Ten
     """min(exp(log mu_learner - log mu_engine), cap): corrects what the engine sampled differently."""
     _same_shape(learner_T, engine_T)
     return (learner_T - engine_T).detach().exp().clamp(max=cap)
-
-
-def token_weights(
-    samples_T: Tensor, by: Literal["token", "sequence"], *, tokens: int, sequences: int
-) -> Tensor:
-    """What each token counts in the mean over a training step.
-
-    Args:
-        samples_T: A number for each token that only tokens of the same sample share.
-        by: `token`: all tokens of the step alike. `sequence`: all samples alike.
-        tokens: Action tokens of the whole step.
-        sequences: Samples of the whole step.
-    """
-    if by == "token":
-        return torch.full(
-            samples_T.shape, 1.0 / tokens, dtype=torch.float64, device=samples_T.device
-        )
-    _, place_T, counts = torch.unique(samples_T, return_inverse=True, return_counts=True)
-    weights_T: Tensor = 1.0 / (counts[place_T].double() * sequences)
-    return weights_T
 
 
 def _same_shape(first_T: Tensor, *others: Tensor | None) -> None:

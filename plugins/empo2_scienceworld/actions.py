@@ -25,7 +25,12 @@ def normalise(action: str) -> str:
 
 def resets_the_task(line: str) -> bool:
     """Whether the engine would read a normalised line as `reset task`, which undoes a failure."""
-    return [w for w in line.lower().split() if w not in _STOP_WORDS] == ["reset", "task"]
+    return without_stop_words(line.lower()) == "reset task"
+
+
+def without_stop_words(line: str) -> str:
+    """A normalised line in lower case as the engine's parser reads it: without articles."""
+    return " ".join(word for word in line.split() if word not in _STOP_WORDS)
 
 
 def listed(actions: Iterable[str], *, hide: bool) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from empo2_agent.errors import EnvironmentUnavailableError
+from empo2_scienceworld.actions import without_stop_words
 from empo2_scienceworld.jvm import Jvm
 
 ACTIONS_PER_CALL = 100
@@ -26,6 +27,13 @@ _SILENCE = (
 _SHORTER = (("go to ", "go "), ("focus on ", "focus "), ("teleport to ", "teleport "))
 
 _SEED_FACTOR = 1_000_003  # a prime, so that seeds and step numbers do not meet soon
+
+
+Meaning = tuple[str, tuple[tuple[str, int], ...]]
+"""A kind of action and the things in its roles, by the engine's numbers: equal where two texts are
+the same action."""
+
+_MUTUAL = "ActionConnectElectrical"  # it does not matter which end is named first
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,12 @@ class Engine:
         self._valid: list[str] | None = None  # the list of this state, once it was asked for
         self._agent: Any = None  # the engine's AgentInterface, new with every load
         self._score, self._completed = 0.0, False
+
+    def gold_path(self, task: str, variation: int, simplifications: str) -> list[str]:
+        """The engine's own solution, empty where it knows none. `load` before the next step."""
+        self._jvm.call(self._server.load, task, variation, simplifications, True)
+        path = self._jvm.call(self._server.getGoldActionSequence)
+        return str(self._jvm.call(self._join, "\n", path)).splitlines()
 
     def load(self, task: str, variation: int, simplifications: str, seed: int) -> Reply:
         """Start an episode. The first input is `look around`, which costs no tick."""
@@ -123,6 +137,42 @@ class Engine:
     def _parser(self) -> Any:
         return self._jvm.call(self._agent.inputParser)
 
+    def meanings(self, line: str) -> list[Meaning]:
+        """What the parser takes a line for: nothing, one thing, or as many as it would ask about.
+
+        Nothing is done, and an open question is dropped.
+        """
+        call, agent, parser = self._jvm.call, self._agent, self._parser()
+        body, monitor, goals, place = call(
+            lambda: (
+                agent.agent(),
+                agent.objMonitor(),
+                agent.task().goalSequence(),
+                agent.agent().getContainer().get(),
+            )
+        )
+        parsed = call(parser.parse, line, place, agent.universe(), body, monitor, goals, place)
+        if call(lambda: parsed._4().isDefined()):
+            return [self._meaning(call(lambda: parsed._4().get()))]
+        if not self.open_question():
+            return []
+        matches = call(lambda: parser.lastAmbiguousMatches().get())
+        cast = call(lambda: self._jvm.gateway.jvm.scienceworld.input.ActionTypecaster.typecastAction)
+        meant = [self._meaning(call(cast, match, monitor, goals, body)) for match in matches]
+        call(parser.clearAmbiguousState)
+        return meant
+
+    def _meaning(self, action: Any) -> Meaning:
+        """`pick up` and `put down` are moves to the engine too."""
+        call = self._jvm.call
+        kind = str(call(lambda: action.getClass().getSimpleName()))
+        pairs = call(lambda: action.assignments().toSeq())
+        roles = [call(pairs.apply, index) for index in range(call(pairs.size))]
+        things = [call(lambda role=role: (role._1(), role._2().uuid())) for role in roles]
+        if kind == _MUTUAL:
+            return kind, tuple(sorted(("", number) for _, number in things))
+        return kind, tuple(sorted(things))
+
     def nameable(self, names: Iterable[str]) -> set[str]:
         """Those of `names` that the parser would take for a thing the agent can reach.
 
@@ -144,7 +194,8 @@ class Engine:
 
         def matches(name: str) -> bool:
             # Pairs of (what is left of the name, the thing); nothing left is the whole name.
-            pairs = call(lambda: parser.matchObj(name, things, place)._2())
+            read = without_stop_words(name)
+            pairs = call(lambda: parser.matchObj(read, things, place)._2())
             return "\n(," in "\n" + call(lambda: wrap(pairs).mkString("\n"))
 
         return {name for name in names if matches(name)}

@@ -18,6 +18,7 @@ from empo2_scienceworld.actions import (
     reachable,
     resets_the_task,
 )
+from empo2_scienceworld.demonstration import demonstrate
 from empo2_scienceworld.engine import Engine, Reply
 from empo2_scienceworld.jvm import Jvm
 from empo2_scienceworld.tasks import check_variation, is_electrical
@@ -175,6 +176,16 @@ class World:
         if not self._question:
             valid = reachable(valid, names, self._engine.nameable(names))
         return listed(valid, hide=self._hide_actions)
+
+    def demonstration(self, task: Task, *, seed: int) -> list[str]:
+        """See Demonstrating. Takes seconds: the engine's solution is played several times.
+
+        Raises:
+            UsageError: As `reset`, or the solution does not fit into max_ticks.
+        """
+        self.reset(task, seed=seed)  # refuses what cannot be played
+        gold = self._engine.gold_path(task.name, task.variation, self._simplifications)
+        return demonstrate(self, self._engine.meanings, gold, task, seed)
 
     def close(self) -> None:
         """End the JVM. Safe to call twice."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from empo2_agent.config import PRESETS, Section, Settings, flatten, resolve
+from empo2_agent.config import Section, Settings, flatten, resolve
 from empo2_agent.errors import UsageError
 
 
@@ -121,13 +121,6 @@ def test_several_bad_values_are_counted(tmp_path: Path) -> None:
 def test_unknown_preset() -> None:
     with pytest.raises(UsageError, match=r"no preset 'paper-sciencworld'\. Did you mean paper-sci"):
         resolve(preset="paper-sciencworld")
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_resolves_and_is_used_whole(name: str) -> None:
-    _, origins = resolve(preset=name)
-    given = {f"{section}.{key}" for section, keys in PRESETS[name].items() for key in keys}
-    assert {key for key, origin in origins.items() if origin == f"preset {name}"} == given
 
 
 def test_set_and_flag_may_agree_but_not_differ() -> None:

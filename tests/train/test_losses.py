@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from empo2_agent.train.losses import policy_loss, token_weights, too_unlikely, truncated_importance
+from empo2_agent.train.losses import policy_loss, too_unlikely, truncated_importance
 from tests import reference
 
 CLIP: dict[str, Any] = {"clip_low": 0.2, "clip_high": 0.3, "dual_clip": 10.0}
@@ -116,13 +116,6 @@ def test_too_unlikely_by_token_and_by_turn() -> None:
     new, turns = tensor([-1.0, -6.0, -4.9, -5.0]), torch.tensor([0, 0, 1, 1])
     assert too_unlikely(new, turns, -5.0, "token").tolist() == [False, True, False, False]
     assert too_unlikely(new, turns, -5.0, "turn").tolist() == [True, True, False, False]
-
-
-def test_token_weights_by_hand() -> None:
-    samples = torch.tensor([7, 7, 7, 9])
-    assert token_weights(samples, "token", tokens=8, sequences=4).tolist() == [0.125] * 4
-    by_sequence = token_weights(samples, "sequence", tokens=8, sequences=4).tolist()
-    assert by_sequence == pytest.approx([1 / 12, 1 / 12, 1 / 12, 1 / 4])
 
 
 def test_wrong_shapes_are_refused() -> None:
