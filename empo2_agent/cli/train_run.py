@@ -67,7 +67,7 @@ def _train(opened: TrainSession, job: TrainJob, console: "Console") -> list[Step
         for event in train(opened.plan, opened.parts, opened.position):
             if isinstance(event, StepOver):
                 rows.append(event.metrics)
-                view.step(event.metrics, monitor.add(event.metrics))
+                view.step(event.metrics, monitor.add(event.metrics), monitor.active)
                 if board is not None:
                     board.add(event.metrics)
             elif isinstance(event, Phase):

@@ -157,7 +157,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = {
     "cpu": {
         "episode": {"max_steps": 8},
         "train": {"steps": 40, "tasks_per_step": 1, "group_size": 8, "variations": 4},
-        "learner": {"learning_rate": 3e-4, "lora_rank": 8, "tokens_per_batch": 4096},
+        "learner": {"learning_rate": 3e-4, "lora_rank": 8, "tokens_per_batch": 2048},
     },
 }
 """Named bundles of settings. `paper-...`: the protocol of the EMPO² paper. `cpu`: a laptop, with

@@ -100,7 +100,7 @@ class LearnerSettings(Section):
     """Scale of the adapter: it counts alpha / rank."""
     minibatch_episodes: int | None = Field(default=None, ge=1)
     """Episodes per optimizer step; none: all of the training step."""
-    tokens_per_batch: int = Field(default=4096, ge=1)
+    tokens_per_batch: int = Field(default=2048, ge=1)
     """Tokens in one forward and backward pass; changes memory, not results."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, a third more time."""

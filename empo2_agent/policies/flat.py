@@ -7,7 +7,7 @@ numbers.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,6 +64,14 @@ class Cache:
         return grown
 
 
+class Shared(NamedTuple):
+    """The beginning of a conversation that stands elsewhere in the same pass."""
+
+    start: int
+    """Place of its first token in the flat row."""
+    length: int
+
+
 def attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -71,14 +79,15 @@ def attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    parts: Sequence[tuple[Cache | None, int]],
+    parts: Sequence[tuple[Cache | Shared | None, int]],
     scaling: float | None = None,
     sliding_window: int | None = None,
     **other: Any,
 ) -> tuple[Tensor, None]:
     """The attention function registered with transformers; `parts` are (cache, new tokens).
 
-    Without a cache a part is a whole conversation, and gradients flow through it.
+    Without a cache a part is a whole conversation, or goes on from one that is in the same pass;
+    gradients flow through it.
 
     Args:
         module: The attention layer; its `layer_idx` says which.
@@ -98,11 +107,15 @@ def attention(
         raise ModelError("this model makes attention masks of its own, which is not supported here")
     layer = int(module.layer_idx)  # type: ignore[arg-type] # set by every attention of transformers
     outputs, start = [], 0
-    for cache, count in parts:
+    for held, count in parts:
         here = slice(start, start + count)
         keys, values = key[0, :, here], value[0, :, here]
-        if cache is not None:
-            keys, values = cache.append(layer, keys, values)
+        if isinstance(held, Cache):
+            keys, values = held.append(layer, keys, values)
+        elif held is not None:
+            there = slice(held.start, held.start + held.length)
+            keys = torch.cat([key[0, :, there], keys], dim=1)
+            values = torch.cat([value[0, :, there], values], dim=1)
         outputs.append(_attend(query[:, :, here], keys, values, scaling, sliding_window))
         start += count
     joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)

@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
-from empo2_agent.interfaces import Environment, EnvironmentPlugin
+from empo2_agent.errors import UsageError
+from empo2_agent.interfaces import Demonstrating, Environment, EnvironmentPlugin
 from empo2_agent.testing.catalogue import check_catalogue
 from empo2_agent.testing.leftovers import Leftovers
 from empo2_agent.types import Status, StepResult, Task
@@ -64,6 +65,7 @@ def check_environment(
         _check_score(plugin, first)
         one.check_latch(first, chosen)
         one.check_hostile()
+        one.check_demonstration()
         again = one.play(chosen, listing=False)
         _same(first, again, "played again in the same object, without listing actions")
     finally:
@@ -185,6 +187,19 @@ class _Player:
         for action in HOSTILE:
             if self.observe(action).done:
                 self.reset()
+
+    def check_demonstration(self) -> None:
+        """What is said to solve the task must solve it, where anything is said."""
+        if not isinstance(self._world, Demonstrating):
+            return
+        try:
+            actions = self._call(self._world.demonstration, self._task, seed=7)
+        except UsageError:
+            return
+        results = self.play(actions, listing=False)
+        end, taken = results[-1].status, len(results) - 1
+        assert end is Status.SUCCESS, f"the demonstration ends with {end}"
+        assert taken == len(actions), f"the demonstration goes on after action {taken}, its end"
 
     def check_kill(self, action: str, leftovers: Leftovers) -> None:
         """Killed from another thread, no process stays and no call hangs."""

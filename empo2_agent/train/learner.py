@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from empo2_agent.errors import TrainingError
+from empo2_agent.train.layout import lay_out
 from empo2_agent.train.logprobs import Drawn, logprobs_of
 from empo2_agent.train.losses import policy_loss, too_unlikely, truncated_importance
 from empo2_agent.train.optimizer import Optimizer
@@ -233,7 +234,7 @@ class Learner:
 
     def _count(self, done: Update, batch: Sequence[Sample], drawn: Drawn) -> None:
         done.learnt += sum(len(sample.targets) for sample in batch)
-        done.tokens += sum(len(sample.update.token_ids) for sample in batch)
+        done.tokens += len(lay_out([sample.update.token_ids for sample in batch]).token_ids)
         done.entropy += float(drawn.entropy_T.sum())
 
     def _step(self, loss: float, done: Update) -> None:

@@ -1,7 +1,6 @@
 """Log-probabilities of sampled tokens, for many rows in one pass, with gradient.
 
-Rows are laid end to end without padding (see `policies.flat`), and the projection onto the
-vocabulary is computed at the places that predict a learnt token and nowhere else. Names carry
+Rows are laid end to end without padding (see `layout`), and the projection onto the vocabulary is computed at the places that predict a learnt token and nowhere else. Names carry
 shapes: `_T` learnt tokens of all rows, one after the other; `_V` vocabulary; `_A` allowed ids.
 """
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from empo2_agent.train.layout import lay_out
 from empo2_agent.train.samples import Row
 
 
@@ -56,22 +56,20 @@ def logprobs_of(
 
 def logits_of(model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
     """[places of all rows, vocabulary]: logits at the places of the rows, at least float32."""
+    plan = lay_out([row.token_ids for row in rows])
+    places = [at(place) for at, row in zip(plan.places, rows, strict=True) for place in row.places]
+    kept = sorted(set(places))  # rows that begin alike predict from the same place
+    index = {place: n for n, place in enumerate(kept)}
     device = model.device
-    ids = [i for row in rows for i in row.token_ids]
-    positions = [k for row in rows for k in range(len(row.token_ids))]
-    starts, start = [], 0
-    for row in rows:
-        starts.append(start)
-        start += len(row.token_ids)
-    places = [s + place for s, row in zip(starts, rows, strict=True) for place in row.places]
     logits: Tensor = model(
-        input_ids=torch.tensor([ids], device=device),
-        position_ids=torch.tensor([positions], device=device),
+        input_ids=torch.tensor([plan.token_ids], device=device),
+        position_ids=torch.tensor([plan.positions], device=device),
         use_cache=False,
-        logits_to_keep=torch.tensor(places, device=device),
-        parts=[(None, len(row.token_ids)) for row in rows],
-    ).logits
-    return logits[0] if logits.dtype == torch.float64 else logits[0].float()
+        logits_to_keep=torch.tensor(kept, device=device),
+        parts=plan.parts,
+    ).logits[0]
+    logits = logits[torch.tensor([index[place] for place in places], device=device)]
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _among(

@@ -18,6 +18,7 @@ _PERCEPTION = ("look", "examine", "inventory", "task")
 _REFUSED = (" is already ", "You can't move something into itself")
 _GO, _TELEPORT = "go to ", "teleport to "
 _MOMENT, _MOMENTS, _IN_MOMENTS = "wait1", "wait", 10
+_PATIENCE = 10  # moments
 _CANDIDATES = 60  # admissible texts tried for one action: about as many as there are things around
 
 
@@ -135,16 +136,31 @@ def _play(
     task: Task,
     seed: int,
 ) -> tuple[list[str], Status | None]:
-    """Play a plan in admissible words; a quiet move that has none is left out."""
+    """Play a plan in admissible words.
+
+    A quiet move that has none is left out. What is not there yet is waited for, and so is the end.
+    """
     result, played = world.reset(task, seed=seed), list[str]()
-    for move in plan:
-        offered = list(world.actions() or ())
-        lines = _admissible(move.lines, offered, meanings) or (() if move.quiet else move.lines)
+
+    def do(lines: Iterable[str]) -> None:
+        nonlocal result
         for line in lines:
             result = world.step(line)
             played.append(line)
+
+    def wait_until(ready: Callable[[], object]) -> None:
+        for _ in range(_PATIENCE):
+            if result.done or ready():
+                break
+            do((_MOMENT,))
+
+    for move in plan:
+        wait_until(lambda line=move.lines[0]: meanings(line))
         if result.done:
             break
+        offered = list(world.actions() or ())
+        do(_admissible(move.lines, offered, meanings) or (() if move.quiet else move.lines))
+    wait_until(lambda: False)
     return played, result.status
 
 

@@ -1,6 +1,7 @@
 """The red-lamp house: where things are in each variation, and what an action does there."""
 
 import random
+from collections import deque
 from dataclasses import dataclass, field
 
 from empo2_agent.errors import UsageError
@@ -94,6 +95,24 @@ class House:
         self.lit = thing == LAMP
         return f"The {thing} shines."
 
+    def way(self, goal: str) -> list[str]:
+        """The fewest actions that lead to a room."""
+        ways: dict[str, list[str]] = {self.room: []}
+        todo = deque([self.room])
+        while goal not in ways:
+            room = todo.popleft()
+            for door in DOORS[room]:
+                if door not in ways:
+                    ways[door] = [*ways[room], f"go to {door}"]
+                    todo.append(door)
+        return ways[goal]
+
+    def solution(self) -> list[str]:
+        """The fewest actions that light the lamp of a house in which nothing was done yet."""
+        place = next(name for name, things in self.inside.items() if LAMP in things)
+        room = next(room for room, names in CONTAINERS.items() if place in names)
+        return [*self.way(room), f"open {place}", f"take {LAMP}", f"turn on {LAMP}"]
+
     def view(self) -> str:
         """The room, its containers and its doors."""
         seen = [
@@ -146,6 +165,12 @@ class LampWorld:
     def actions(self) -> list[str]:
         """Everything that does something now; nothing after the end."""
         return [] if self._house is None or self._last.done else self._house.actions()
+
+    def demonstration(self, task: Task, *, seed: int) -> list[str]:
+        """See Demonstrating: the shortest solution."""
+        self.reset(task, seed=seed)
+        assert self._house is not None
+        return self._house.solution()
 
     def close(self) -> None:
         """There is nothing to close."""

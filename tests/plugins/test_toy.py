@@ -58,6 +58,18 @@ def test_whoever_knows_the_place_needs_half_of_the_steps_at_most(variation: int)
     assert len(results) <= PLUGIN.step_limit // 2
 
 
+@pytest.mark.parametrize("variation", range(VARIATIONS))
+def test_the_demonstration_is_a_shortest_solution(variation: int) -> None:
+    world = LampWorld()
+    actions = world.demonstration(task(variation), seed=0)
+    result = world.reset(task(variation), seed=0)
+    for action in actions:
+        assert action in world.actions()
+        result = world.step(action)
+    assert result.status is Status.SUCCESS
+    assert len(actions) == len(solution(variation))
+
+
 def test_no_observation_names_the_lamp_before_its_container_is_open() -> None:
     for variation in range(VARIATIONS):
         world = LampWorld()
@@ -112,6 +124,8 @@ def test_unknown_tasks_variations_and_splits_are_refused() -> None:
     world = LampWorld()
     with pytest.raises(UsageError, match="0 to 19"):
         world.reset(task(20), seed=0)
+    with pytest.raises(UsageError, match="0 to 19"):
+        world.demonstration(task(20), seed=0)
     with pytest.raises(UsageError, match="only red-lamp"):
         world.reset(Task("toy", "blue-lamp"), seed=0)
     with pytest.raises(UsageError, match="train, dev, test, all"):
