@@ -183,7 +183,8 @@ class _Player:
             return ""
         score = sum(step.reward for step in self.steps)
         asking = self.transcript.fork()
-        asking.observe(tip_request(self.now.observation, score, self.rules.max_score))
+        done = [(step.action, step.reward) for step in self.steps]
+        asking.observe(tip_request(self.now.observation, score, self.rules.max_score, done))
         if len(asking.token_ids) > self.rules.max_prompt_tokens:
             return ""
         completion, _ = yield from _ask(

@@ -10,6 +10,9 @@ TIP_REQUEST = (
     "what you learned about this world, and how far you were from completing the task."
 )
 
+RECAP_ACTIONS = 15
+"""Actions that the request for a tip repeats."""
+
 
 def tip_entry(recalled: Recalled) -> str:
     """One tip as it is shown: the sentence, the action it belongs to and how that episode ended."""
@@ -26,6 +29,27 @@ def tip_block(recalled: Sequence[Recalled]) -> str:
     return "\n".join(["Tips from earlier episodes:", *lines])
 
 
-def tip_request(final_observation: str, score: float, max_score: float) -> str:
-    """What the policy is asked once an episode is over."""
-    return f"{final_observation}\n\n{TIP_REQUEST} The score was {score:g} out of {max_score:g}."
+def recap(steps: Sequence[tuple[str, float]]) -> str:
+    """What was done, in order, with what each action earned or lost; its last part where long."""
+    parts = [
+        f"{one_line(action)} ({reward:+g})" if reward else one_line(action)
+        for action, reward in steps
+    ]
+    return "; ".join(parts[-RECAP_ACTIONS:])
+
+
+def tip_request(
+    final_observation: str, score: float, max_score: float, steps: Sequence[tuple[str, float]]
+) -> str:
+    """What the policy is asked once an episode is over.
+
+    Args:
+        final_observation: What it saw last.
+        score: What it got.
+        max_score: What there was to get.
+        steps: Actions, and the reward of each.
+    """
+    return (
+        f"{final_observation}\n\nYou did: {recap(steps)}.\n"
+        f"{TIP_REQUEST} The score was {score:g} out of {max_score:g}."
+    )

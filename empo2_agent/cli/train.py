@@ -29,7 +29,9 @@ def train(
     algorithm: Annotated[
         str | None, typer.Option(help="empo2, grpo, gigpo or reflexion. [empo2]")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps. [100]")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="Training steps; 0: only warm start. [100]")
+    ] = None,
     warm_start: Annotated[
         str | None,
         typer.Option(

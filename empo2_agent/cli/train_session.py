@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empo2_agent.cli.session import (
@@ -20,6 +21,7 @@ from empo2_agent.config import Settings, check_environment_settings
 from empo2_agent.memory.chroma import ChromaTips
 from empo2_agent.memory.embedding import MiniLM
 from empo2_agent.memory.novelty import Novelty
+from empo2_agent.memory.tips import Scope
 from empo2_agent.needs import Rules
 from empo2_agent.runs import Run, create_run
 from empo2_agent.stage import Stage
@@ -70,7 +72,9 @@ def train_session(job: TrainJob, console: "Console") -> Iterator[TrainSession]:
         embedder, meter = MiniLM(), Meter()
         memory = None
         if settings.explore.write_tips:
-            memory = stack.enter_context(_own_memory(settings, run, embedder))
+            # A resumed run fills its memory from its checkpoint.
+            place, scope = run.path / "memory", settings.memory.scope
+            memory = stack.enter_context(open_tips(settings, place, embedder, scope=scope))
         limits = settings.episode
         deadlines = Deadlines(
             step=limits.step_deadline_seconds, reset=limits.reset_deadline_seconds
@@ -170,14 +174,14 @@ def plan_of(settings: Settings, job: TrainJob) -> Plan:
     )
 
 
-def _own_memory(settings: Settings, run: Run, embedder: MiniLM) -> ChromaTips:
-    """The memory of this run; empty, since a resumed run fills it from its checkpoint."""
-    place, chosen = run.path / "memory", settings.memory
+def open_tips(settings: Settings, place: Path, embedder: MiniLM, *, scope: Scope) -> ChromaTips:
+    """An empty memory in a folder of the run; what was in the folder is removed."""
+    chosen = settings.memory
     shutil.rmtree(place, ignore_errors=True)
     return ChromaTips(
         place,
         embedder,
-        scope=chosen.scope,
+        scope=scope,
         threshold=chosen.threshold,
         max_tips=chosen.max_tips,
         near_duplicate=chosen.near_duplicate,

@@ -24,6 +24,7 @@ from empo2_agent.config.train import (
     LearnerSettings,
     LossSettings,
     TrainSettings,
+    WarmSettings,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Section",
     "Settings",
     "TrainSettings",
+    "WarmSettings",
     "check_environment_settings",
     "flatten",
     "resolve",

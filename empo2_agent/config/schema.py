@@ -11,6 +11,7 @@ from empo2_agent.config.train import (
     LearnerSettings,
     LossSettings,
     TrainSettings,
+    WarmSettings,
 )
 
 
@@ -115,6 +116,7 @@ class Settings(Section):
     explore: ExploreSettings = ExploreSettings()
     loss: LossSettings = LossSettings()
     learner: LearnerSettings = LearnerSettings()
+    warm: WarmSettings = WarmSettings()
     environment: dict[str, Scalar] = Field(default_factory=dict)
     """Settings of the environment; `check_environment_settings` knows which exist."""
 
@@ -163,7 +165,7 @@ PRESETS: Mapping[str, Mapping[str, Mapping[str, Scalar]]] = {
 """Named bundles of settings. `paper-...`: the protocol of the EMPO² paper. `cpu`: a laptop, with
 the default model. No preset sets what an algorithm sets, so that `--algorithm` works with each."""
 
-TRAIN_ONLY = ("train", "explore", "loss", "learner")
+TRAIN_ONLY = ("train", "explore", "loss", "learner", "warm")
 """Sections that only `empo2 train` reads."""
 
 

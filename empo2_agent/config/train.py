@@ -13,8 +13,8 @@ class TrainSettings(Section):
 
     algorithm: Literal["empo2", "grpo", "gigpo", "reflexion"] = "empo2"
     """A bundle of settings over one code path; `ALGORITHMS` lists what each one sets."""
-    steps: int = Field(default=100, ge=1)
-    """Training steps."""
+    steps: int = Field(default=100, ge=0)
+    """Training steps; 0: only the warm start."""
     tasks_per_step: int = Field(default=1, ge=1)
     """Groups in a step: B of the paper."""
     group_size: int = Field(default=8, ge=2)
@@ -106,6 +106,15 @@ class LearnerSettings(Section):
     """Recompute activations in the backward pass: less memory, a third more time."""
     optimizer_device: Literal["auto", "cpu"] = "auto"
     """Where the optimizer keeps its state; auto: beside the weights."""
+
+
+class WarmSettings(Section):
+    """Imitation before training (`--warm-start`)."""
+
+    epochs: int = Field(default=2, ge=1)
+    """How often every demonstration is gone through."""
+    batch_episodes: int = Field(default=8, ge=1)
+    """Demonstrations per optimizer step."""
 
 
 ALGORITHMS: Mapping[str, Mapping[str, Scalar]] = {

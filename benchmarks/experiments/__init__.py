@@ -1,0 +1,1 @@
+"""Training experiments: each module runs its commands, resumably, and collects what they measured."""
