@@ -268,6 +268,36 @@ def test_each_broken_promise_is_found(make: Callable[[], Environment], message: 
         judge(make)
 
 
+def demonstrating(actions: Sequence[str] | None) -> Callable[[], Environment]:
+    """A Counter that says how it is solved, or that it cannot."""
+
+    def demonstration(self: Counter, task: Task, *, seed: int) -> Sequence[str]:
+        self.count, self.over = 99, True  # any state is allowed
+        if actions is None:
+            raise UsageError("I cannot tell.")
+        return actions
+
+    return with_method("demonstration", demonstration)
+
+
+@pytest.mark.parametrize("actions", [SOLUTION, ["wait", *SOLUTION], None])
+def test_a_demonstration_that_solves_the_task_passes(actions: Sequence[str] | None) -> None:
+    judge(demonstrating(actions))
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        (SOLUTION[:2], "the demonstration ends with None"),
+        ([], "the demonstration ends with None"),
+        ([*SOLUTION, "wait"], "goes on after action 3"),
+    ],
+)
+def test_a_demonstration_that_does_not_is_found(actions: Sequence[str], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        judge(demonstrating(actions))
+
+
 def test_a_call_that_hangs_is_found() -> None:
     with pytest.raises(AssertionError, match=r"did not return within 0\.2 s"):
         judge(with_method("step", sleeps), seconds=0.2)

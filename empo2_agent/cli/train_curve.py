@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from empo2_agent.text import one_line
 from empo2_agent.train.metrics import StepMetrics
-from empo2_agent.train.monitor import appended
+from empo2_agent.train.monitor import standing
 
 _CURVE_SIZE = (72, 14)
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -105,9 +105,7 @@ def closing_lines(rows: Rows, max_score: float, run: str) -> list[str]:
         max_score: Score of a complete solution.
         run: Where it is recorded.
     """
-    kept: list[StepMetrics] = []
-    for row in rows:
-        kept = appended(kept, row)
+    kept = standing(rows)
     lines = []
     if any(of_series(kept, name) for name in SERIES):
         lines += curve(kept, max_score).splitlines()

@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from empo2_agent.cli.train_curve import closing_lines
 from empo2_agent.cli.train_job import TrainJob
 from empo2_agent.cli.train_session import TrainSession, train_session
 from empo2_agent.cli.train_view import TrainView
+from empo2_agent.cli.train_warm import warm_start
 from empo2_agent.errors import UsageError
 from empo2_agent.rollout import Progress
 from empo2_agent.train import checkpoints
-from empo2_agent.train.loop import Phase, StepOver, train
+from empo2_agent.train.keeping import save
+from empo2_agent.train.loop import Event, Phase, StepOver, train
 from empo2_agent.train.metrics import StepMetrics
-from empo2_agent.train.monitor import Monitor
+from empo2_agent.train.monitor import Monitor, standing
 from empo2_agent.train.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
@@ -36,6 +39,9 @@ def carry_out(job: TrainJob, console: "Console") -> tuple[dict[str, Any], list[s
     with train_session(job, console) as opened:
         run = opened.parts.run
         try:
+            if job.facts.warm_start and not checkpoints.steps_saved(run.path):
+                warm_start(opened, job, console)
+                save(opened.plan, opened.parts, opened.position)
             rows = _train(opened, job, console)
         except KeyboardInterrupt:
             console.print(f"interrupted. Type: empo2 train --resume {run.path}", soft_wrap=True)
@@ -47,9 +53,7 @@ def carry_out(job: TrainJob, console: "Console") -> tuple[dict[str, Any], list[s
 
 def _train(opened: TrainSession, job: TrainJob, console: "Console") -> list[StepMetrics]:
     rows = [StepMetrics.from_json(line) for line in opened.parts.run.metrics()]
-    monitor = Monitor()
-    for row in rows:
-        monitor.add(row)
+    monitor = Monitor(rows)
     settings = job.resolved.settings
     title = f"{job.name}, {settings.train.algorithm}, {opened.parts.policy.name}"
     if rows:
@@ -64,22 +68,31 @@ def _train(opened: TrainSession, job: TrainJob, console: "Console") -> list[Step
                 console, opened.plan.steps, opened.plan.max_score, title=title, done=tuple(rows)
             )
         )
-        for event in train(opened.plan, opened.parts, opened.position):
+        for event in train(opened.plan, opened.parts, opened.position, monitor):
+            _show(event, view, monitor)
             if isinstance(event, StepOver):
                 rows.append(event.metrics)
-                view.step(event.metrics, monitor.add(event.metrics), monitor.active)
                 if board is not None:
                     board.add(event.metrics)
-            elif isinstance(event, Phase):
-                view.phase(f"{event.name} {event.share:.0%}" if event.share else event.name)
-            elif isinstance(event, Progress):
-                view.phase(f"playing, {event.running} episodes running")
     return rows
+
+
+def _show(event: Event, view: TrainView, monitor: Monitor) -> None:
+    if isinstance(event, Phase):
+        view.phase(f"{event.name} {event.share:.0%}" if event.share else event.name)
+    elif isinstance(event, Progress):
+        view.phase(f"playing, {event.running} episodes running")
+    else:
+        view.step(event.metrics, event.alarms, monitor.active)
+        back = event.metrics.rolled_back_to
+        if back is not None:
+            view.note(f"step {event.metrics.step}: gone back to the checkpoint of step {back}")
 
 
 def _document(opened: TrainSession, job: TrainJob, rows: Sequence[StepMetrics]) -> dict[str, Any]:
     run = opened.parts.run.path
-    plain = [row for row in rows if row.mode == "plain"] or rows
+    kept = standing(rows)
+    plain = [row for row in kept if row.mode == "plain"] or kept
     return {
         "run": str(run),
         "tasks": job.facts.tasks,
@@ -89,8 +102,9 @@ def _document(opened: TrainSession, job: TrainJob, rows: Sequence[StepMetrics]) 
         "episodes": sum(row.episodes for row in rows),
         "dropped": sum(sum(row.dropped.values()) for row in rows),
         "skipped_updates": sum(row.skipped for row in rows),
-        "first10_score": sum(row.score for row in plain[:10]) / len(plain[:10]),
-        "last10_score": sum(row.score for row in plain[-10:]) / len(plain[-10:]),
+        "first10_score": fmean(row.score for row in plain[:10]) if plain else None,
+        "last10_score": fmean(row.score for row in plain[-10:]) if plain else None,
+        "rolled_back": opened.position.rolled_back,
         "best_checkpoint": opened.position.best_step,
         "checkpoints": [
             str(checkpoints.folder_of(run, step)) for step in checkpoints.steps_saved(run)

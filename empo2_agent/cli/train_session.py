@@ -16,6 +16,7 @@ from empo2_agent.cli.session import (
     recaller_of,
     rules_of,
 )
+from empo2_agent.cli.train_estimate import require_room
 from empo2_agent.cli.train_job import TrainJob
 from empo2_agent.config import Settings, check_environment_settings
 from empo2_agent.memory.chroma import ChromaTips
@@ -23,13 +24,15 @@ from empo2_agent.memory.embedding import MiniLM
 from empo2_agent.memory.novelty import Novelty
 from empo2_agent.memory.tips import Scope
 from empo2_agent.needs import Rules
+from empo2_agent.policies.adapter import base_of
 from empo2_agent.runs import Run, create_run
 from empo2_agent.stage import Stage
 from empo2_agent.train import checkpoints
+from empo2_agent.train.keeping import restore
 from empo2_agent.train.learner import Learner, LossOptions
-from empo2_agent.train.loop import Parts, Plan, restore
 from empo2_agent.train.meter import Meter, TimedPolicy, timed
 from empo2_agent.train.optimizer import Optimizer
+from empo2_agent.train.parts import Parts, Plan
 from empo2_agent.train.state import Position
 from empo2_agent.train.weights import Weights
 from empo2_agent.worlds import Deadlines, Worlds
@@ -65,11 +68,15 @@ def train_session(job: TrainJob, console: "Console") -> Iterator[TrainSession]:
         origins=job.resolved.origins,
     )
     with ExitStack() as stack:
-        files = fetch_model(job.facts.model_folder or job.facts.model, console)
-        policy, learner = load_trained(settings, job.facts.model, files, console)
+        base = job.facts.model_folder or job.facts.model
+        files = fetch_model(base, console)
+        require_room(job, files)
+        policy, learner = load_trained(settings, base, files, console)
         rules = train_rules(settings, job, policy.context_limit)
         run = stack.enter_context(job.resume or _new_run(job))
-        embedder, meter = MiniLM(), Meter()
+        # One text at a time: in company its numbers would depend on what else is embedded, and a
+        # resumed run embeds in other company.
+        embedder, meter = MiniLM(batch=1), Meter()
         memory = None
         if settings.explore.write_tips:
             # A resumed run fills its memory from its checkpoint.
@@ -109,6 +116,7 @@ def load_trained(
         seed=settings.seed,
         gradient_checkpointing=chosen.gradient_checkpointing,
         adapter=files.adapter if keeps_adapter else None,
+        base=name if files.adapter is None else base_of(files.adapter),
     )
     optimizer = Optimizer(
         weights.trained,
@@ -171,6 +179,7 @@ def plan_of(settings: Settings, job: TrainJob) -> Plan:
         learns=train.algorithm != "reflexion",
         checkpoint_every=train.checkpoint_every,
         keep_last=train.keep_last,
+        roll_back=train.roll_back,
     )
 
 

@@ -12,7 +12,7 @@ from empo2_agent.cli.train_curve import dropped_text, sparklines
 from empo2_agent.cli.train_table import step_seconds, steps_table
 from empo2_agent.text import one_line
 from empo2_agent.train.metrics import StepMetrics
-from empo2_agent.train.monitor import Alarm, appended
+from empo2_agent.train.monitor import Alarm
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -92,11 +92,11 @@ class TrainView:
         """A step is over.
 
         Args:
-            metrics: What was measured. A step that was there before undoes those that followed.
+            metrics: What was measured.
             alarms: Those it raised: a line each without a terminal.
             active: Those that are not over; they stay on the screen.
         """
-        self._rows = appended(self._rows, metrics)
+        self._rows.append(metrics)
         self._active = tuple({alarm.kind: alarm for alarm in (*active, *alarms)}.values())
         self._raised |= {alarm.kind: (metrics.step, alarm) for alarm in alarms}
         self._phase = ""

@@ -15,6 +15,7 @@ from empo2_agent.interfaces import Demonstrating
 from empo2_agent.memory.embedding import MiniLM
 from empo2_agent.rollout import Progress
 from empo2_agent.runs import open_run
+from empo2_agent.text import one_line
 from empo2_agent.train.warmstart import (
     Demonstrations,
     collect_demonstrations,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from empo2_agent.memory.chroma import ChromaTips
 
 GOLD = "gold"
+_LINE_EVERY = 0.1  # share of the imitation, where there is no terminal
 
 
 def warm_start(opened: TrainSession, job: TrainJob, console: "Console") -> None:
@@ -56,9 +58,13 @@ def warm_start(opened: TrainSession, job: TrainJob, console: "Console") -> None:
             batch=settings.warm.batch_episodes,
             seed=settings.seed,
         )
-        loss = 0.0
+        loss, told = 0.0, 0.0
+        console.print(f"imitating {len(samples)} episodes, {settings.warm.epochs} times")
         for share, loss in passes:
             bars.update(bar, completed=share, description=f"imitating, loss {loss:.3f}")
+            if not console.is_terminal and share >= told + _LINE_EVERY:
+                told = share
+                console.print(f"  {share:.0%}, loss {loss:.3f}")
     opened.parts.policy.weights_changed()
     console.print(
         f"warm start: {len(found.solved)} solved and {len(found.begun)} begun episodes imitated, "
@@ -69,8 +75,8 @@ def warm_start(opened: TrainSession, job: TrainJob, console: "Console") -> None:
 def _gold(opened: TrainSession, job: TrainJob, bars: "Bars") -> Demonstrations:
     solutions = _solutions(job, bars)
     settings, parts = job.resolved.settings, opened.parts
-    total = len(solutions) * (4 if settings.explore.write_tips else 2)
-    bar = bars.add_task("demonstrations", total=total)
+    bars.console.print(f"playing the solutions of {len(solutions)} tasks")
+    bar = bars.add_task("playing", total=None)
     with _scratch_memory(opened, job) as memory:
         # In the scope of a variation: a tip is true of the very task it is shown in.
         recall = recaller_of(settings, parts.policy, memory)
@@ -85,7 +91,7 @@ def _gold(opened: TrainSession, job: TrainJob, bars: "Bars") -> Demonstrations:
                 found: Demonstrations = stop.value
                 return found
             assert isinstance(event, Progress)
-            bars.update(bar, description=f"demonstrations, {event.running} being played")
+            bars.update(bar, description=f"playing, {event.running} episodes running")
 
 
 @contextmanager
@@ -113,14 +119,22 @@ def _solutions(job: TrainJob, bars: "Bars") -> dict[Task, tuple[str, ...]]:
             raise UsageError(
                 f"{plugin.name} knows no solutions: --warm-start gold is not possible."
             )
-        bar = bars.add_task("asking the environment for solutions", total=len(job.tasks))
+        bars.console.print(f"asking {plugin.name} how {len(job.tasks)} tasks are solved")
+        bar = bars.add_task("solutions", total=len(job.tasks))
         found = {}
         for task in job.tasks:
-            found[task] = tuple(world.demonstration(task, seed=settings.seed))
+            try:
+                found[task] = tuple(world.demonstration(task, seed=settings.seed))
+            except UsageError as error:  # what can be shown of the others is worth showing
+                bars.console.print(f"left out: {one_line(str(error))}", soft_wrap=True)
             bars.advance(bar)
-        return found
     finally:
         world.close()
+    if not found:
+        raise UsageError(
+            "none of these tasks can be demonstrated: give --warm-start a run, or none."
+        )
+    return found
 
 
 def _recorded(path: Path) -> Demonstrations:

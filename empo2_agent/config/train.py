@@ -50,7 +50,7 @@ class ExploreSettings(Section):
     """Let the policy write a tip after every episode."""
     intrinsic_coefficient: float = Field(default=1.0, ge=0)
     """What the sum of an episode's intrinsic rewards counts beside its score."""
-    novelty_threshold: float = Field(default=0.95, ge=-1, le=1)
+    novelty_threshold: float = Field(default=0.99, ge=-1, le=1)
     """States with at least this cosine similarity count as the same."""
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from empo2_agent.errors import ModelError
 from empo2_agent.policies.cache import Progress
 from empo2_agent.policies.folder import check_weights
-from empo2_agent.policies.models import ensure_model
+from empo2_agent.policies.models import ensure_model, is_here
 
 CONFIG = "adapter_config.json"
 BASE = "empo2.json"
@@ -35,15 +35,31 @@ def find_model(name: str | None, progress: Progress | None = None) -> ModelFiles
         ModelError: See `models.ensure_model`; an adapter that is incomplete; a run without
             checkpoints.
     """
+    base, adapter = _parts(name)
+    return ModelFiles(ensure_model(base, progress), adapter)
+
+
+def find_here(name: str | None) -> ModelFiles | None:
+    """The same without fetching anything: None where `find_model` would have to.
+
+    Raises:
+        ModelError: See `find_model`.
+    """
+    base, adapter = _parts(name)
+    return ModelFiles(ensure_model(base), adapter) if is_here(base) else None
+
+
+def _parts(name: str | None) -> tuple[str | None, Path | None]:
+    """What `ensure_model` is to be asked for, and the adapter on top of it."""
     if name is None:
-        return ModelFiles(ensure_model(None, progress), None)
+        return None, None
     folder = Path(name).expanduser()
     if (folder / "run.json").exists():
         folder = checkpoint_of(folder)
     if (folder / CONFIG).exists():
         check_weights(folder)
-        return ModelFiles(ensure_model(base_of(folder), progress), folder.absolute())
-    return ModelFiles(ensure_model(str(folder) if folder.is_dir() else name, progress), None)
+        return base_of(folder), folder.absolute()
+    return (str(folder) if folder.is_dir() else name), None
 
 
 def checkpoint_of(run: Path) -> Path:
@@ -52,7 +68,8 @@ def checkpoint_of(run: Path) -> Path:
     Raises:
         ModelError: There is none.
     """
-    saved = sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name[5:]))
+    found = (run / "checkpoints").glob("step-*")
+    saved = sorted((f for f in found if f.name[5:].isdigit()), key=lambda f: int(f.name[5:]))
     if not saved:
         raise ModelError(f"{run} has no checkpoint: it is no run of empo2 train, or a young one.")
     try:

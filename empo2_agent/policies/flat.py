@@ -205,7 +205,7 @@ def verify(model: PreTrainedModel) -> None:
     gives for each alone. Models with a recurrent state, position biases or masks of their own do not.
 
     Raises:
-        ModelError: They differ.
+        ModelError: They differ, or are no numbers.
     """
     if getattr(model, "_is_stateful", False):
         raise ModelError(_refusal(model, "it keeps a recurrent state"))
@@ -220,6 +220,8 @@ def verify(model: PreTrainedModel) -> None:
     if any(cache.bytes == 0 for cache in caches):
         raise ModelError(_refusal(model, "its attention cannot be replaced"))
     expected = _own_logits(model, texts)
+    if bool(expected.isnan().any()):
+        raise ModelError("the model's weights are damaged: what it computes is no number (NaN).")
     difference = float((found - expected).abs().max() / expected.abs().max())
     if difference > (1e-3 if model.dtype == torch.float32 else 5e-2):
         raise ModelError(_refusal(model, f"logits differ by {difference:.1%}"))

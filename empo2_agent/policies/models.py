@@ -53,6 +53,17 @@ def ensure_model(
     )
 
 
+def is_here(name: str | None = None) -> bool:
+    """Whether `ensure_model` would return or refuse without fetching anything."""
+    name = name or DEFAULT
+    known = find_known(name)
+    if known:
+        return cache.folder_of(known.name).exists()
+    if Path(name).expanduser().is_dir() or not _HUB_NAME.fullmatch(name):
+        return True
+    return hub.cached(name) is not None
+
+
 def ensure_known(model: KnownModel, progress: Progress, *, verify: bool = False) -> Path:
     """The cache folder of a known model, fetched first where it is not there yet.
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from empo2_agent.actions import Node, forced
+from empo2_agent.errors import ModelError
 
 
 def distribution(
@@ -99,8 +100,14 @@ class Reply:
 
 
 def _draw(logprobs: Tensor, stream: random.Random) -> int:
-    """Inverse-transform sampling; never an entry without mass."""
+    """Inverse-transform sampling; never an entry without mass.
+
+    Raises:
+        ModelError: There is none with mass.
+    """
     cumulative = logprobs.exp().cumsum(0)
+    if not bool(cumulative[-1] > 0):
+        raise ModelError("what the model computes is no number (NaN): its weights are spoilt.")
     at = int(torch.searchsorted(cumulative, stream.random() * float(cumulative[-1]), right=True))
     last = int(torch.nonzero(logprobs > -torch.inf)[-1])
     return min(at, last)

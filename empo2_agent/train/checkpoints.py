@@ -1,15 +1,18 @@
 """Checkpoints of a run: folders that are complete or not there.
 
 One rule: a folder under its final name is whole. It is written under another name, brought to the
-disk file by file, and renamed; a crash at any byte leaves the checkpoints before it untouched.
+disk file by file, and renamed; it is renamed before it is removed, too. A crash at any byte leaves
+the checkpoints before it untouched.
 """
 
 import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 from empo2_agent.errors import RunFolderError
 
@@ -37,23 +40,22 @@ def writing(run: Path, step: int) -> Iterator[Path]:
         RunFolderError: The disk is full or not writable; earlier checkpoints are untouched.
     """
     final = folder_of(run, step)
-    staging = final.with_name(f".{final.name}")
+    staging = _hidden(final)
     try:
-        shutil.rmtree(staging, ignore_errors=True)
+        _clear_away(run)
         (staging / STATE).mkdir(parents=True)
         yield staging
         _sync_all(staging)
         if final.exists():
-            shutil.rmtree(final)
+            final.rename(_hidden(final, "old"))
         staging.rename(final)
         _sync(final.parent)
-    except (OSError, RuntimeError) as error:  # torch and safetensors report a full disk as either
+    except (OSError, RuntimeError, SafetensorError) as error:  # a full disk may come as any of them
         shutil.rmtree(staging, ignore_errors=True)
         kept = steps_saved(run)
         last = f"the last good one is step {kept[-1]}" if kept else "there is none yet"
-        detail = getattr(error, "strerror", None) or " ".join(str(error).split())[:200]
         raise RunFolderError(
-            f"cannot write the checkpoint {final}: {detail}; {last}.\n"
+            f"cannot write the checkpoint {final}: {_reason(error, run)}; {last}.\n"
             f"Make room, then type: empo2 train --resume {run}"
         ) from error
 
@@ -62,7 +64,29 @@ def prune(run: Path, *, keep_last: int, best: int | None) -> None:
     """Remove all checkpoints but the newest `keep_last` and the best."""
     for step in steps_saved(run)[:-keep_last]:
         if step != best:
-            shutil.rmtree(folder_of(run, step), ignore_errors=True)
+            folder = folder_of(run, step)
+            with suppress(OSError):  # the next one that is written tries again
+                folder.rename(_hidden(folder, "old"))
+    _clear_away(run)
+
+
+def _hidden(folder: Path, what: str = "new") -> Path:
+    """The name of a checkpoint that is not whole yet, or no longer."""
+    return folder.with_name(f".{what}-{folder.name}")
+
+
+def _clear_away(run: Path) -> None:
+    for folder in (run / "checkpoints").glob(".*-step-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _reason(error: Exception, run: Path) -> str:
+    """What the system says; torch and safetensors do not always pass it on."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
+    try:
+        return f"{said} ({shutil.disk_usage(run).free / 1e6:,.0f} MB free)"
+    except OSError:  # the disk itself is gone
+        return str(said)
 
 
 def _sync_all(folder: Path) -> None:

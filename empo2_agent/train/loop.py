@@ -5,18 +5,14 @@ the same steps as one that was never stopped.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
-from statistics import fmean
 
-from empo2_agent.adapt import Key, tips_of
-from empo2_agent.memory.chroma import ChromaTips
-from empo2_agent.memory.novelty import Novelty
-from empo2_agent.policies.transformers import TransformersPolicy
+from empo2_agent.adapt import tips_of
+from empo2_agent.errors import TrainingError
 from empo2_agent.rollout import Progress
-from empo2_agent.runs import Run
-from empo2_agent.stage import Stage, episode_seed
+from empo2_agent.stage import episode_seed
 from empo2_agent.train import checkpoints
 from empo2_agent.train.collect import (
     Draw,
@@ -26,56 +22,16 @@ from empo2_agent.train.collect import (
     score,
     tasks_of_step,
 )
-from empo2_agent.train.learner import Learner, Update
-from empo2_agent.train.meter import Meter
+from empo2_agent.train.keeping import roll_back, save
+from empo2_agent.train.learner import Update
 from empo2_agent.train.metrics import StepMetrics
+from empo2_agent.train.monitor import Alarm, Monitor
+from empo2_agent.train.parts import Parts, Plan
 from empo2_agent.train.samples import Sample
 from empo2_agent.train.schedule import Mode, draw_mode
-from empo2_agent.train.state import Position, load_state, save_state
+from empo2_agent.train.state import Position
 from empo2_agent.train.summary import Facts, step_metrics
-from empo2_agent.types import Episode, Task
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The shape of a training run. See `config.TrainSettings` and its neighbours."""
-
-    tasks: tuple[Task, ...]
-    """One for each variation that is trained on."""
-    steps: int
-    tasks_per_step: int
-    group_size: int
-    redraw: int
-    seed: int
-    max_score: float
-    tips_share: float
-    off_policy_share: float
-    mode_by_group: bool
-    write_tips: bool
-    key: Key
-    intrinsic_coefficient: float
-    scale_by_std: bool
-    step_weight: float
-    discount: float
-    keep_idle: bool
-    """Learn from samples without advantage too (they matter to a KL term)."""
-    learns: bool
-    """False: tips are all that changes (Reflexion)."""
-    checkpoint_every: int
-    keep_last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a run trains with."""
-
-    stage: Stage
-    policy: TransformersPolicy
-    learner: Learner
-    memory: ChromaTips | None
-    novelty: Novelty
-    run: Run
-    meter: Meter
+from empo2_agent.types import Episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,77 +44,64 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class StepOver:
-    """A step is over and recorded; `saved`: a checkpoint was written after it."""
+    """A step is over and recorded."""
 
     metrics: StepMetrics
+    alarms: tuple[Alarm, ...]
+    """Raised by it."""
     saved: bool
+    """Whether a checkpoint was written after it."""
 
 
 Event = Progress | Phase | StepOver
 
 
-def train(plan: Plan, parts: Parts, position: Position) -> Iterator[Event]:
+def train(plan: Plan, parts: Parts, position: Position, monitor: Monitor) -> Iterator[Event]:
     """Take the steps that are left; each is on disk when it is yielded.
 
     Args:
         plan: What to do.
         parts: With what. `parts.stage` plays with `parts.policy` and reads `parts.memory`.
         position: Where the run stands; changed as it goes.
+        monitor: Has been told of the steps before.
 
     Raises:
         EnvironmentUnavailableError: The environment keeps breaking.
-        TrainingError: Three updates in a row were not finite.
+        TrainingError: Three updates in a row were not finite, or the score collapsed more often
+            than the plan allows.
         RunFolderError: A record or a checkpoint cannot be written.
     """
     while position.step < plan.steps:
         metrics = yield from _step(plan, parts, position)
+        alarms = tuple(monitor.add(metrics))
+        collapse = next((a for a in alarms if a.kind == "collapse" and plan.roll_back), None)
+        if collapse is not None and position.rolled_back < plan.roll_back:
+            metrics = replace(metrics, rolled_back_to=position.best_step)
         parts.run.add_metrics(metrics.as_json())
-        if metrics.mode == "plain":
-            position.window.append(metrics.score)
+        if collapse is None:
+            if metrics.mode == "plain":
+                position.window.append(metrics.score)
+        elif metrics.rolled_back_to is None:
+            yield StepOver(metrics, alarms, saved=False)
+            raise _collapsed(collapse, parts, position)
+        else:
+            yield Phase("going back to the best checkpoint")
+            roll_back(parts, position, metrics.rolled_back_to)
+            monitor.forget(metrics.rolled_back_to)
         due = position.step % plan.checkpoint_every == 0 or position.step == plan.steps
-        if due:
+        if due or collapse is not None:  # else a resumed run would have to collapse again
             yield Phase("saving a checkpoint")
             save(plan, parts, position)
-        yield StepOver(metrics, due)
+        yield StepOver(metrics, alarms, saved=due or collapse is not None)
 
 
-def save(plan: Plan, parts: Parts, position: Position) -> None:
-    """Write a checkpoint, and remove those that are no longer kept.
-
-    Raises:
-        RunFolderError: The disk is full or not writable; earlier checkpoints are untouched.
-    """
-    if position.window:
-        mean = fmean(position.window)
-        if position.best_score is None or mean > position.best_score:
-            position.best_step, position.best_score = position.step, mean
-    position.window.clear()
-    position.lines = parts.run.line_counts()
-    position.skipped_in_a_row = parts.learner.skipped_in_a_row
-    with checkpoints.writing(parts.run.path, position.step) as folder:
-        parts.learner.weights.save(folder, parts.policy.tokenizer)
-        tips = parts.memory.tips() if parts.memory is not None else []
-        state = folder / checkpoints.STATE
-        save_state(state, position, parts.learner.optimizer.state(), tips, parts.novelty)
-    checkpoints.prune(parts.run.path, keep_last=plan.keep_last, best=position.best_step)
-
-
-def restore(parts: Parts, step: int) -> Position:
-    """Go back to a checkpoint of this run; `parts.memory` must be empty.
-
-    Raises:
-        ModelError: The checkpoint is damaged.
-    """
-    folder = checkpoints.folder_of(parts.run.path, step)
-    position, optimizer, tips = load_state(folder / checkpoints.STATE, parts.novelty)
-    parts.learner.weights.load(folder)
-    parts.learner.optimizer.restore(optimizer)
-    parts.learner.skipped_in_a_row = position.skipped_in_a_row
-    parts.policy.weights_changed()
-    parts.policy.version = position.version
-    if parts.memory is not None:
-        parts.memory.add(tips)
-    return position
+def _collapsed(collapse: Alarm, parts: Parts, position: Position) -> TrainingError:
+    if position.best_step is None:
+        how = "no checkpoint was scored yet that it could go back to: lower train.checkpoint_every"
+    else:
+        best = checkpoints.folder_of(parts.run.path, position.best_step)
+        how = f"it went back {position.rolled_back} times; --model {best} is the best checkpoint"
+    return TrainingError(f"{collapse.message}.\nTraining stops: {how}.")
 
 
 def _step(plan: Plan, parts: Parts, position: Position) -> Generator[Event, None, StepMetrics]:
@@ -175,7 +118,10 @@ def _step(plan: Plan, parts: Parts, position: Position) -> Generator[Event, None
     learning_rate = parts.learner.optimizer.learning_rate
     if samples:
         update = yield from _update(parts, samples)
-    parts.policy.weights_changed()
+    version = parts.policy.version
+    parts.policy.weights_changed()  # always: a resumed run begins this place without a cache too
+    if not update.grad_norms:
+        parts.policy.version = version
     position.step, position.version = step, parts.policy.version
     facts = Facts(
         step=step,

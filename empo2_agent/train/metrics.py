@@ -1,7 +1,8 @@
 """What is measured of one training step. Plain numbers: one of these is a line of `metrics.jsonl`."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 
@@ -65,16 +66,23 @@ class StepMetrics:
     """Wall time: `rollout`, within it `environment`, `retrieval`, `model`, `tips`; `update`."""
     version: int = 0
     """Of the weights after the step."""
+    rolled_back_to: int | None = None
+    """The score had collapsed: the next step went on from the checkpoint after this one."""
 
     def as_json(self) -> dict[str, object]:
-        """The line of `metrics.jsonl`."""
-        return asdict(self)
+        """The line of `metrics.jsonl`. JSON has no NaN: what is no finite number is null."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
-        """The inverse of `as_json`.
+        """The inverse of `as_json`; null is NaN where there is always a number.
 
         Raises:
             TypeError: A field is missing or unknown.
         """
-        return cls(**{**line, "tasks": tuple(line["tasks"])})
+        floats = {field.name for field in fields(cls) if field.type is float}
+        lost = {name: math.nan for name, value in line.items() if value is None and name in floats}
+        return cls(**{**line, **lost, "tasks": tuple(line["tasks"])})

@@ -62,17 +62,30 @@ class _Bell:
     calm: int = 0
 
 
-def appended(rows: Rows, metrics: StepMetrics) -> list[StepMetrics]:
-    """`rows` and then `metrics`; a step that was there before undoes it and what came after."""
-    return [*(row for row in rows if row.step < metrics.step), metrics]
+def standing(rows: Rows) -> list[StepMetrics]:
+    """The steps that no roll-back undid. One that led to a roll-back is itself undone."""
+    kept: list[StepMetrics] = []
+    for row in rows:
+        kept.append(row)
+        if row.rolled_back_to is not None:
+            kept = [one for one in kept if one.step <= row.rolled_back_to]
+    return kept
 
 
 class Monitor:
-    """Is told of every step, in order. A step number seen before means the run was rolled back."""
+    """Is told of every step, in order.
 
-    def __init__(self) -> None:
+    Args:
+        rows: The steps of a run that is gone on with.
+    """
+
+    def __init__(self, rows: Rows = ()) -> None:
         self._rows: list[StepMetrics] = []
         self._bells: dict[Kind, _Bell] = {}
+        for row in rows:
+            self.add(row)
+            if row.rolled_back_to is not None:
+                self.forget(row.rolled_back_to)
 
     @property
     def active(self) -> list[Alarm]:
@@ -86,11 +99,14 @@ class Monitor:
         """
         if not metrics.episodes:
             return []
-        if self._rows and metrics.step <= self._rows[-1].step:
-            self._bells.clear()  # they were about weights that are gone
-        self._rows = appended(self._rows, metrics)
+        self._rows.append(metrics)
         checked = [self._check(kind, check(self._rows)) for kind, check in _CHECKS.items()]
         return [alarm for alarm in checked if alarm is not None]
+
+    def forget(self, step: int) -> None:
+        """The run went back to where it stood after `step`: what came later is undone."""
+        self._rows = [row for row in self._rows if row.step <= step]
+        self._bells.clear()  # they were about weights that are gone
 
     def _check(self, kind: Kind, message: str | None) -> Alarm | None:
         bell, now = self._bells.get(kind), len(self._rows)

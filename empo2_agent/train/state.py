@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -32,6 +33,7 @@ class Position:
     best_score: float | None = None
     skipped_in_a_row: int = 0
     rolled_back: int = 0
+    """How often the run went back to its best checkpoint."""
     window: list[float] = field(default_factory=list)
     """Mean scores of the steps played without tips since the last checkpoint."""
 
@@ -69,11 +71,11 @@ def load_state(folder: Path, novelty: Novelty) -> tuple[Position, dict[str, Any]
             for line in (folder / "tips.jsonl").read_text("utf-8").splitlines()
         ]
         scopes = json.loads((folder / "novelty.json").read_text("utf-8"))
-        with np.load(folder / "novelty.npz") as arrays:
+        with (folder / "novelty.npz").open("rb") as file, np.load(file) as arrays:
             novelty.scopes = {
                 scope: Visits(arrays[f"vectors-{n}"], arrays[f"counts-{n}"])
                 for n, scope in enumerate(scopes)
             }
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile) as error:
         raise ModelError(f"the checkpoint {folder.parent} is damaged: {error!r}.") from error
     return position, optimizer, tips

@@ -1,5 +1,6 @@
 """Which weights of a model are trained: a LoRA adapter on all linear layers, or all of them."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -10,6 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dic
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
+
+from empo2_agent.policies.adapter import BASE
 
 
 class Weights:
@@ -22,6 +25,7 @@ class Weights:
         seed: Of the adapter's first values.
         gradient_checkpointing: Recompute activations in the backward pass.
         adapter: Go on with this adapter instead of a new one.
+        base: What `--model` calls the model an adapter belongs on; recorded beside it.
     """
 
     def __init__(
@@ -33,8 +37,10 @@ class Weights:
         seed: int,
         gradient_checkpointing: bool = False,
         adapter: Path | None = None,
+        base: str | None = None,
     ) -> None:
         self.model = model
+        self._base = base
         self.peft: PeftModel | None = None
         if adapter is not None:
             self.peft = PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
@@ -93,3 +99,5 @@ class Weights:
         """Write them in the layout that `transformers` and `peft` load."""
         (self.peft or self.model).save_pretrained(str(folder), safe_serialization=True)
         tokenizer.save_pretrained(str(folder))
+        if self.peft is not None and self._base is not None:
+            (folder / BASE).write_text(json.dumps({"base": self._base}) + "\n", "utf-8")

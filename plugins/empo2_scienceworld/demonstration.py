@@ -5,6 +5,7 @@ list of admissible actions. The one rule: what is returned was played, and solve
 """
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,6 +21,9 @@ _GO, _TELEPORT = "go to ", "teleport to "
 _MOMENT, _MOMENTS, _IN_MOMENTS = "wait1", "wait", 10
 _PATIENCE = 10  # moments
 _CANDIDATES = 60  # admissible texts tried for one action: about as many as there are things around
+
+# The list lacks the terminals of a thing that is no wire. Named alone, such a thing offers one.
+_TERMINAL = re.compile(r"^(connect .+?) terminal [12](?= to )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +146,24 @@ def _play(
     """
     result, played = world.reset(task, seed=seed), list[str]()
 
-    def do(lines: Iterable[str]) -> None:
+    def do(*lines: str) -> None:
         nonlocal result
         for line in lines:
             result = world.step(line)
             played.append(line)
 
-    def wait_until(ready: Callable[[], object]) -> None:
-        for _ in range(_PATIENCE):
-            if result.done or ready():
-                break
-            do((_MOMENT,))
-
     for move in plan:
-        wait_until(lambda line=move.lines[0]: meanings(line))
+        for _ in range(_PATIENCE):
+            if result.done or meanings(move.lines[0]):
+                break
+            do(_MOMENT)
         if result.done:
             break
         offered = list(world.actions() or ())
-        do(_admissible(move.lines, offered, meanings) or (() if move.quiet else move.lines))
-    wait_until(lambda: False)
+        do(*(_admissible(move.lines, offered, meanings) or (() if move.quiet else move.lines)))
+    for _ in range(_PATIENCE):
+        if not result.done:
+            do(_MOMENT)
     return played, result.status
 
 
@@ -179,6 +182,9 @@ def _admissible(
             return (text,)
         if asking is None and meant[answer] in same:
             asking = (text, str(same.index(meant[answer])))
+    loose = _TERMINAL.sub(r"\1", line)
+    if asking is None and loose != line:
+        return _admissible((loose, *lines[1:]), offered, meanings)
     return asking
 
 

@@ -140,7 +140,7 @@ class Engine:
     def meanings(self, line: str) -> list[Meaning]:
         """What the parser takes a line for: nothing, one thing, or as many as it would ask about.
 
-        Nothing is done, and an open question is dropped.
+        Nothing is done or drawn from the random stream, and an open question is dropped.
         """
         call, agent, parser = self._jvm.call, self._agent, self._parser()
         body, monitor, goals, place = call(
@@ -157,7 +157,8 @@ class Engine:
         if not self.open_question():
             return []
         matches = call(lambda: parser.lastAmbiguousMatches().get())
-        cast = call(lambda: self._jvm.gateway.jvm.scienceworld.input.ActionTypecaster.typecastAction)
+        java = self._jvm.gateway.jvm
+        cast = call(lambda: java.scienceworld.input.ActionTypecaster.typecastAction)
         meant = [self._meaning(call(cast, match, monitor, goals, body)) for match in matches]
         call(parser.clearAmbiguousState)
         return meant

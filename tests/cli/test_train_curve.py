@@ -83,10 +83,11 @@ def test_the_summary() -> None:
 
 
 def test_what_a_roll_back_undid_is_no_best_score_but_was_played() -> None:
-    rows = [*scored([0.25, 0.5, 1.0]), make_metrics(step=2, score=0.375)]
+    rows = [*scored([0.25, 1.0]), make_metrics(step=3, score=0.0, rolled_back_to=1)]
+    rows.append(make_metrics(step=4, score=0.375))
     *_, best, episodes, _ = closing_lines(rows, 1.0, "x")
     assert best == (
-        "without tips: best mean score 0.375, in step 2; 0.312 over the last 2 of 2 steps"
+        "without tips: best mean score 0.375, in step 4; 0.312 over the last 2 of 2 steps"
     )
     assert episodes.startswith("32 episodes, 0 dropped;")
 

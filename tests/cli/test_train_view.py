@@ -197,13 +197,6 @@ def test_a_resumed_run_goes_on_where_it_was() -> None:
     assert "320 episodes" in text
 
 
-def test_steps_that_are_taken_again_replace_those_that_were_undone() -> None:
-    running, _ = screens([*steps(9), make_metrics(step=5, score=0.75, skipped=2)])
-    assert running[0].startswith("toy/red-lamp, empo2  step 6/100")
-    assert running[1].startswith("40 episodes, 0 dropped, 2 updates skipped;")
-    assert [line.split()[0] for line in running[4:-2]] == ["1", "2", "3", "4", "5"]
-
-
 def test_time_left_is_by_the_median_of_the_last_steps() -> None:
     """One step that was interrupted for a night says nothing about the next."""
     slow = make_metrics(step=2, seconds={"rollout": 30_000.0, "update": 10.0})

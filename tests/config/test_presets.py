@@ -65,7 +65,7 @@ CPU = {
     "train.variations": 4,
     "learner.lora_rank": 8,
     "learner.learning_rate": 3e-4,
-    "learner.tokens_per_batch": 4096,
+    "learner.tokens_per_batch": 2048,
     "memory.max_tip_tokens": 64,
 }
 

@@ -12,6 +12,7 @@ from empo2_scienceworld.actions import (
     normalise,
     reachable,
     resets_the_task,
+    without_stop_words,
 )
 
 
@@ -55,6 +56,20 @@ def test_resetting_is_recognised_in_all_its_forms(action: str) -> None:
 @pytest.mark.parametrize("action", ["task", "reset", "reset tasks", "task reset", "focus on task"])
 def test_other_actions_are_no_reset(action: str) -> None:
     assert not resets_the_task(action)
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("inclined plane with a cloth surface", "inclined plane with cloth surface"),
+        ("unknown substance a", "unknown substance"),
+        ("the anode", "anode"),
+        ("banana", "banana"),
+        ("", ""),
+    ],
+)
+def test_articles_are_not_read(line: str, read: str) -> None:
+    assert without_stop_words(line) == read
 
 
 OFFERED = [

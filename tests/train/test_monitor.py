@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from empo2_agent.train.metrics import StepMetrics
-from empo2_agent.train.monitor import CALM_STEPS, REPEAT_STEPS, Alarm, Monitor, appended
+from empo2_agent.train.monitor import CALM_STEPS, REPEAT_STEPS, Monitor, standing
 from tests.train.measured import make_metrics
 
 
@@ -176,16 +176,22 @@ def test_a_gap_holds_until_another_is_measured() -> None:
 
 
 def test_rolled_back_steps_are_forgotten() -> None:
-    monitor = Monitor()
-    found: list[Alarm] = []
-    for row in rows("score", [1.0] * 16 + [0.0] * 4):
-        found += monitor.add(row)
+    steps = rows("score", [1.0] * 16 + [0.0] * 4)
+    monitor = Monitor(steps)
     assert [alarm.kind for alarm in monitor.active] == ["collapse"]
-    assert monitor.add(make_metrics(step=17, score=1.0)) == []
+    monitor.forget(16)
     assert monitor.active == []
-    for step in range(18, 22):
-        found += monitor.add(make_metrics(step=step, score=0.0))
-    assert [alarm.kind for alarm in found] == ["collapse", "collapse"]
+    found = [monitor.add(make_metrics(step=step, score=0.0)) for step in range(21, 25)]
+    assert [[alarm.kind for alarm in alarms] for alarms in found] == [[], [], [], ["collapse"]]
+
+
+def test_a_resumed_run_forgets_what_was_rolled_back_before() -> None:
+    steps = rows("score", [1.0] * 16 + [0.0] * 4)
+    steps[-1] = make_metrics(step=20, score=0.0, rolled_back_to=16)
+    monitor = Monitor(steps)
+    assert monitor.active == []
+    assert monitor.add(make_metrics(step=21, score=0.0)) == []
+    assert [row.step for row in standing(steps)] == list(range(1, 17))
 
 
 def test_a_step_without_episodes_says_nothing() -> None:
@@ -195,13 +201,21 @@ def test_a_step_without_episodes_says_nothing() -> None:
     assert [monitor.add(broken) for _ in range(30)] == [[]] * 30
 
 
-@given(st.lists(st.integers(1, 12), max_size=40))
-def test_steps_stay_in_order_however_often_it_is_rolled_back(numbers: list[int]) -> None:
-    kept: list[StepMetrics] = []
-    for number in numbers:
-        kept = appended(kept, make_metrics(step=number))
-        assert kept[-1].step == number
-        assert [row.step for row in kept] == sorted({row.step for row in kept})
+@given(st.lists(st.booleans(), max_size=40), st.randoms(use_true_random=False))
+def test_what_stands_was_never_undone(back: list[bool], rng: Random) -> None:
+    steps = [
+        make_metrics(step=n, rolled_back_to=rng.randrange(n) if there else None)
+        for n, there in enumerate(back, 1)
+    ]
+    undone = {
+        row.step
+        for later in steps
+        for row in steps
+        if later.rolled_back_to is not None and later.rolled_back_to < row.step <= later.step
+    }
+    assert [row.step for row in standing(steps)] == [
+        row.step for row in steps if row.step not in undone
+    ]
 
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.floats(0, 1), st.integers(0, 1)), max_size=120))
