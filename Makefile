@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
-BENCHMARKS = $(filter-out __init__ harness experiments, \
-	$(basename $(notdir $(wildcard benchmarks/*.py))))
+# The modules that can be run; the others are what these share.
+BENCHMARKS = $(basename $(notdir $(shell grep -l '^if __name__' benchmarks/*.py)))
 
 .PHONY: venv demo test lint bench
 

@@ -175,7 +175,6 @@ def plan_of(settings: Settings, job: TrainJob) -> Plan:
         scale_by_std=loss.scale_by_std,
         step_weight=loss.step_weight,
         discount=loss.discount,
-        keep_idle=loss.kl_coefficient > 0,
         learns=train.algorithm != "reflexion",
         checkpoint_every=train.checkpoint_every,
         keep_last=train.keep_last,

@@ -3,7 +3,6 @@
 One rule: what could not be measured is assumed, and the estimate says so. Imported lazily.
 """
 
-from collections.abc import Callable
 from concurrent.futures import TimeoutError as Overdue
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,9 +103,10 @@ def count_tokens(job: TrainJob, walk: Walk | None, folder: Path | None) -> Token
     Raises:
         ModelError: The tokenizer or its chat template cannot be used.
     """
-    count, template = _counter(folder)
-    settings = job.resolved.settings
-    first = count(job.plugin.instructions(job.tasks[0])) + (count(walk.first) if walk else 0)
+    counter = _Counter(folder)
+    count, settings = counter.text, job.resolved.settings
+    first = counter.opening(job.plugin.instructions(job.tasks[0]))
+    first += (count(walk.first) if walk else 0) + counter.reply
     if walk and walk.turns:
         action = fmean(count(action) for action, _ in walk.turns)
         seen = fmean(count(seen) for _, seen in walk.turns)
@@ -117,20 +117,33 @@ def count_tokens(job: TrainJob, walk: Walk | None, folder: Path | None) -> Token
         basis = f"a turn is assumed to have {action:.0f} tokens of reply and {seen:.0f} to read"
     how = "counted by the tokenizer" if folder else f"at {CHARACTERS} characters a token"
     return Tokens(
-        first=first + template,
-        turn=action + seen + template,
+        first=first,
+        turn=action + counter.between + seen + counter.reply,
         action=action,
         world_bytes=walk.bytes if walk else 0,
         basis=f"{how}; {basis}",
     )
 
 
-def _counter(folder: Path | None) -> tuple[Callable[[str], int], int]:
-    """What counts the tokens of a text, and how many the template adds to a turn."""
-    if folder is None:
-        return lambda text: -(-len(text) // CHARACTERS), TEMPLATE_TOKENS
-    from transformers import AutoTokenizer  # seconds
+class _Counter:
+    """Counts tokens, or characters where there is no tokenizer."""
 
-    chat = TemplateChat(AutoTokenizer.from_pretrained(folder))
-    template = len(chat.reply()[1]) + len(chat.next_turn(ended=False)[1])
-    return lambda text: len(chat.world(text)[1]), template
+    def __init__(self, folder: Path | None) -> None:
+        self._chat: TemplateChat | None = None
+        self.reply = self.between = TEMPLATE_TOKENS // 2
+        if folder is not None:
+            from transformers import AutoTokenizer  # seconds
+
+            self._chat = TemplateChat(AutoTokenizer.from_pretrained(folder))
+            self.reply = len(self._chat.reply()[1])
+            self.between = len(self._chat.next_turn(ended=False)[1])
+
+    def text(self, text: str) -> int:
+        """Of a text of the world, or an action."""
+        return len(self._chat.world(text)[1]) if self._chat else -(-len(text) // CHARACTERS)
+
+    def opening(self, instructions: str) -> int:
+        """From the start of the conversation up to the first observation."""
+        if self._chat:
+            return len(self._chat.opening(instructions)[1])
+        return self.text(instructions) + TEMPLATE_TOKENS

@@ -65,6 +65,7 @@ def warm_start(opened: TrainSession, job: TrainJob, console: "Console") -> None:
             if not console.is_terminal and share >= told + _LINE_EVERY:
                 told = share
                 console.print(f"  {share:.0%}, loss {loss:.3f}")
+    opened.parts.learner.set_reference()
     opened.parts.policy.weights_changed()
     console.print(
         f"warm start: {len(found.solved)} solved and {len(found.begun)} begun episodes imitated, "

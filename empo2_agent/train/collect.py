@@ -146,7 +146,8 @@ def score(group: Group, novelty: Novelty | None, coefficient: float) -> Scored:
     rewards = [step_rewards(e, b, coefficient) for e, b in zip(episodes, bonuses, strict=True)]
     for episode, row, bonus in zip(episodes, rewards, bonuses, strict=True):
         wrong = abs(sum(row) - episode.score - coefficient * sum(bonus))
-        assert wrong <= 1e-6 * max(1.0, abs(episode.score)), "a step's reward was lost"
+        if wrong > 1e-6 * max(1.0, abs(episode.score)):  # no `assert`: always on
+            raise AssertionError("a step's reward was lost on the way to the episode's return")
     return Scored(group, tuple(map(sum, bonuses)), tuple(map(tuple, rewards)))
 
 
@@ -157,7 +158,6 @@ def samples_of_group(
     scale_by_std: bool,
     step_weight: float,
     discount: float,
-    keep_idle: bool,
 ) -> list[Sample]:
     """What is learnt from a group.
 
@@ -167,7 +167,6 @@ def samples_of_group(
         scale_by_std: See `advantages.group_advantages`.
         step_weight: What step-level advantages count (GiGPO).
         discount: Of the returns these compare.
-        keep_idle: Also keep samples whose advantages are all zero.
     """
     mode, episodes = scored.group.draw.mode, scored.group.episodes
     whole = group_advantages(scored.returns, scale_by_std=scale_by_std)
@@ -186,6 +185,5 @@ def samples_of_group(
     return [
         sample
         for number, (episode, row) in enumerate(zip(episodes, rows, strict=True), start=first)
-        if keep_idle or any(row)
         for sample in samples_of(episode, row, off_policy=mode.off_policy, sequence=number)
     ]

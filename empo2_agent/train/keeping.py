@@ -30,7 +30,7 @@ def save(plan: Plan, parts: Parts, position: Position) -> None:
         parts.learner.weights.save(folder, parts.policy.tokenizer)
         tips = parts.memory.tips() if parts.memory is not None else []
         state = folder / checkpoints.STATE
-        save_state(state, position, parts.learner.optimizer.state(), tips, parts.novelty)
+        save_state(state, position, parts.learner.state(), tips, parts.novelty)
     checkpoints.prune(parts.run.path, keep_last=plan.keep_last, best=position.best_step)
 
 
@@ -41,10 +41,10 @@ def restore(parts: Parts, step: int) -> Position:
         ModelError: The checkpoint is damaged.
     """
     folder = checkpoints.folder_of(parts.run.path, step)
-    position, optimizer, tips = load_state(folder / checkpoints.STATE, parts.novelty)
+    position, learner, tips = load_state(folder / checkpoints.STATE, parts.novelty)
     try:
         parts.learner.weights.load(folder)
-        parts.learner.optimizer.restore(optimizer)
+        parts.learner.restore(learner)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"the checkpoint {folder} is damaged: {error!r}.") from error
     parts.learner.skipped_in_a_row = position.skipped_in_a_row

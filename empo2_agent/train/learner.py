@@ -4,15 +4,13 @@ The loss of a minibatch is a mean over its tokens, whose number is known before 
 that splitting it into passes, or changing their order, leaves the gradient as it is.
 """
 
-import copy
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from empo2_agent.errors import TrainingError
 from empo2_agent.train.layout import lay_out
@@ -103,9 +101,21 @@ class Learner:
         self._minibatch_episodes = minibatch_episodes
         self._temperature = temperature
         self.skipped_in_a_row = 0
-        self._reference: PreTrainedModel | None = None
-        if loss.kl_coefficient and weights.peft is None:
-            self._reference = copy.deepcopy(weights.model).requires_grad_(False)
+        self._reference: list[Tensor] | None = None
+        self.set_reference()
+
+    def set_reference(self) -> None:
+        """From here on a KL term compares with the weights as they are now."""
+        self._reference = self.weights.copy() if self._loss.kl_coefficient else None
+
+    def state(self) -> dict[str, Any]:
+        """All but the weights, for `torch.save`."""
+        return {"optimizer": self.optimizer.state(), "reference": self._reference}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.optimizer.restore(state["optimizer"])
+        self._reference = state["reference"]
 
     def update(self, samples: Sequence[Sample]) -> Generator[float, None, Update]:
         """Learn from samples: an optimizer step for each minibatch.
@@ -121,17 +131,23 @@ class Learner:
         """
         done = Update()
         groups = list(minibatches(samples, self._minibatch_episodes))
-        total = sum(len(sample.targets) for sample in samples)
-        before = self._score(samples) if self._needs_scores(samples, len(groups)) else {}
+        teaching = [sample for sample in samples if self._teaches(sample)]
+        total = sum(len(sample.targets) for sample in teaching)
+        before = self._score(teaching) if self._needs_scores(teaching, len(groups)) else {}
         for group in groups:
-            counts = token_weights(group, self._loss.mean_over)
-            loss = 0.0
-            for batch in batches(group, self._tokens_per_batch):
+            counts = token_weights(group, self._loss.mean_over)  # idle samples count in the mean
+            loss, passes = 0.0, batches(filter(self._teaches, group), self._tokens_per_batch)
+            for batch in passes:
                 with self.weights.recomputing():
                     loss += _backward(self._batch_loss(batch, before, counts, done))
                 yield done.learnt / total
-            self._step(loss, done)
+            if any(map(self._teaches, group)):
+                self._step(loss, done)
         return done
+
+    def _teaches(self, sample: Sample) -> bool:
+        """Whether its gradient can be anything but zero."""
+        return self._reference is not None or any(sample.advantages)
 
     def imitate(self, samples: Sequence[Sample]) -> Update:
         """One optimizer step towards the tokens of the samples: the mean of -log pi.
@@ -158,6 +174,7 @@ class Learner:
         done: Update,
     ) -> Tensor:
         options = self._loss
+        reference_T = self._reference_T(batch)  # first: no other weights once there is a graph
         drawn = self._drawn([sample.update for sample in batch], batch)
         new_T = drawn.logprobs_T.double()
         if before:
@@ -176,7 +193,7 @@ class Learner:
             dual_clip=options.dual_clip,
             masked_T=self._masked_T(batch, new_T),
             correction_T=truncated_importance(acting_T, engine_T, options.importance_cap),
-            reference_T=self._reference_T(batch),
+            reference_T=reference_T,
             kl_coefficient=options.kl_coefficient,
         )
         self._count(done, batch, drawn)
@@ -215,17 +232,14 @@ class Learner:
         return result
 
     def _reference_T(self, batch: Sequence[Sample]) -> Tensor | None:
-        if not self._loss.kl_coefficient:
+        if self._reference is None:
             return None
-        rows = [sample.update for sample in batch]
-        with torch.no_grad(), self.weights.without_adapter():
-            return self._drawn(rows, batch, self._reference).logprobs_T.double()
+        with torch.no_grad(), self.weights.showing(self._reference):
+            return self._drawn([sample.update for sample in batch], batch).logprobs_T.double()
 
-    def _drawn(
-        self, rows: Sequence[Row], batch: Sequence[Sample], model: PreTrainedModel | None = None
-    ) -> Drawn:
+    def _drawn(self, rows: Sequence[Row], batch: Sequence[Sample]) -> Drawn:
         return logprobs_of(
-            model or self.weights.model,
+            self.weights.model,
             rows,
             [target for sample in batch for target in sample.targets],
             [ids for sample in batch for ids in sample.allowed],

@@ -225,7 +225,6 @@ def _samples(plan: Plan, scored: Sequence[Scored]) -> list[Sample]:
             scale_by_std=plan.scale_by_std,
             step_weight=plan.step_weight,
             discount=plan.discount,
-            keep_idle=plan.keep_idle,
         )
     ]
 

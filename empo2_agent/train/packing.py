@@ -1,23 +1,23 @@
 """Which rows go through the model together. One rule: it changes memory and time, never results."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 from empo2_agent.train.samples import Sample
 
 
-def batches(samples: Sequence[Sample], tokens_per_batch: int) -> Iterator[list[Sample]]:
+def batches(samples: Iterable[Sample], tokens_per_batch: int) -> Iterator[list[Sample]]:
     """Samples in order, as many at a time as fit the budget of tokens; a longer one goes alone.
 
     Args:
         samples: What is to be learnt from.
-        tokens_per_batch: Counted in the rows of the update.
+        tokens_per_batch: Counted in the longer of a sample's rows.
     """
     batch: list[Sample] = []
     room = tokens_per_batch
     for sample in samples:
-        length = len(sample.update.token_ids)
+        length = max(len(sample.update.token_ids), len(sample.acting.token_ids))
         if batch and length > room:
             yield batch
             batch, room = [], tokens_per_batch

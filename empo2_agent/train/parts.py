@@ -34,8 +34,6 @@ class Plan:
     scale_by_std: bool
     step_weight: float
     discount: float
-    keep_idle: bool
-    """Learn from samples without advantage too (they matter to a KL term)."""
     learns: bool
     """False: tips are all that changes (Reflexion)."""
     checkpoint_every: int

@@ -146,5 +146,5 @@ def _check_removal(path: Sequence[Segment], acting: Row, update: Row) -> None:
         if segment.kind != "tip":
             kept += acting.token_ids[start:end]
         start += len(segment.token_ids)
-    left_in = tuple(kept) != update.token_ids or len(update.places) != len(acting.places)
-    assert not left_in, "a tip reached the sequence that is learnt without tips"
+    if tuple(kept) != update.token_ids or len(update.places) != len(acting.places):
+        raise AssertionError("a tip reached the sequence that is learnt without tips")

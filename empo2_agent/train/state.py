@@ -41,13 +41,13 @@ class Position:
 def save_state(
     folder: Path,
     position: Position,
-    optimizer: Mapping[str, Any],
+    learner: Mapping[str, Any],
     tips: Iterable[Tip],
     novelty: Novelty,
 ) -> None:
     """Write everything into `folder`."""
     (folder / "position.json").write_text(json.dumps(asdict(position)), "utf-8")
-    torch.save(dict(optimizer), folder / "optimizer.pt")
+    torch.save(dict(learner), folder / "learner.pt")
     lines = [json.dumps(tip_to_json(tip)) + "\n" for tip in tips]
     (folder / "tips.jsonl").write_text("".join(lines), "utf-8")
     arrays: dict[str, Any] = {}
@@ -58,14 +58,14 @@ def save_state(
 
 
 def load_state(folder: Path, novelty: Novelty) -> tuple[Position, dict[str, Any], list[Tip]]:
-    """Where the run stands, the optimizer's state and the tips; fills `novelty`.
+    """Where the run stands, the learner's state and the tips; fills `novelty`.
 
     Raises:
         ModelError: The checkpoint is damaged.
     """
     try:
         position = Position(**json.loads((folder / "position.json").read_text("utf-8")))
-        optimizer = torch.load(folder / "optimizer.pt", weights_only=True)
+        learner = torch.load(folder / "learner.pt", weights_only=True)
         tips = [
             tip_from_json(json.loads(line))
             for line in (folder / "tips.jsonl").read_text("utf-8").splitlines()
@@ -78,4 +78,4 @@ def load_state(folder: Path, novelty: Novelty) -> tuple[Position, dict[str, Any]
             }
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile) as error:
         raise ModelError(f"the checkpoint {folder.parent} is damaged: {error!r}.") from error
-    return position, optimizer, tips
+    return position, learner, tips

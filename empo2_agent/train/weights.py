@@ -1,14 +1,15 @@
 """Which weights of a model are trained: a LoRA adapter on all linear layers, or all of them."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -76,11 +77,21 @@ class Weights:
             for layer in layers:
                 layer.training = False
 
+    def copy(self) -> list[Tensor]:
+        """The trained values as they are now."""
+        return [weight.detach().clone() for weight in self.trained]
+
     @contextmanager
-    def without_adapter(self) -> Iterator[None]:
-        """Within the block the model is what training began with (LoRA only)."""
-        with self.peft.disable_adapter() if self.peft is not None else nullcontext():
+    def showing(self, values: Sequence[Tensor]) -> Iterator[None]:
+        """Within the block the model has these trained values (of `copy`) instead of its own."""
+        own = [weight.data for weight in self.trained]
+        for weight, value in zip(self.trained, values, strict=True):
+            weight.data = value
+        try:
             yield
+        finally:
+            for weight, value in zip(self.trained, own, strict=True):
+                weight.data = value
 
     def load(self, folder: Path) -> None:
         """Take over the values that `save` wrote, in place."""

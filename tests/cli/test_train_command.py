@@ -54,6 +54,7 @@ def test_json_is_as_documented_and_lines_are_for_people(train: Train, tiny_model
     assert "4 episodes, 0 dropped; 0 updates skipped as not finite" in said.out
 
 
+@pytest.mark.slow
 def test_what_came_out_is_what_model_takes(empo2: Empo2, train: Train) -> None:
     """A run and a checkpoint: to adapt with, evaluate, play, and train on."""
     done = train(*FEW, *TIPS, "--run-dir", "r")
@@ -137,6 +138,7 @@ def test_a_dry_run_says_what_it_would_do_and_makes_nothing(train: Train, tmp_pat
     assert 0 < memory["needed"] < memory["free"]
 
 
+@pytest.mark.slow
 def test_the_lengths_a_dry_run_tells_are_those_of_the_run(train: Train) -> None:
     more = (*FEW, *TIPS, "--set", "explore.tips_share=0")
     told = json.loads(train(*more, "--dry-run", "--json").out)["tokens"]

@@ -77,6 +77,7 @@ def test_what_a_crash_left_is_neither_a_checkpoint_nor_in_the_way(tmp_path: Path
     assert folders(tmp_path) == ["step-000001", "step-000001-copy", "step-000002"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [90_000, 150_000], ids=["weights", "optimizer"])
 def test_a_full_disk_costs_one_checkpoint_and_training_goes_on(
     tmp_path: Path, tiny_model_dir: Path, most: int
@@ -137,7 +138,7 @@ def test_where_no_checkpoint_can_be_written_that_is_said(
     "torn",
     [
         "adapter_model.safetensors",
-        *("state/position.json", "state/optimizer.pt", "state/novelty.npz", "state/tips.jsonl"),
+        *("state/position.json", "state/learner.pt", "state/novelty.npz", "state/tips.jsonl"),
     ],
 )
 def test_a_damaged_checkpoint_is_refused_in_one_line(

@@ -23,7 +23,7 @@ from tests.train.ledgers import TASK, action, episode, prompt, tip
 
 PLAIN = Mode(tips=False, off_policy=False)
 OPTIONS: dict[str, Any] = {
-    "scale_by_std": False, "step_weight": 0.0, "discount": 0.5, "keep_idle": False,
+    "scale_by_std": False, "step_weight": 0.0, "discount": 0.5,
 }  # fmt: skip
 
 
@@ -99,8 +99,7 @@ def test_a_group_without_variance_teaches_nothing() -> None:
     scored = score(group(played([0.1, 0.2], [0] * 3), played([0.3, 0.0], [0] * 3)), None, 1.0)
     assert scored.returns[0] != scored.returns[1], "rounding"
     assert scored.flat
-    assert advantages(scored, scale_by_std=True) == [[], []]
-    assert advantages(scored, keep_idle=True) == [[0.0, 0.0], [0.0, 0.0]]
+    assert advantages(scored, scale_by_std=True) == [[0.0, 0.0], [0.0, 0.0]]
 
 
 @pytest.mark.parametrize(("mode", "differs"), [("with-tips", False), ("off-policy", True)])

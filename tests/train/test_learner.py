@@ -182,6 +182,46 @@ def test_the_reference_is_the_model_that_training_began_with(
     assert learn(learner, still).loss > 0.001
 
 
+@pytest.mark.parametrize("lora", [True, False], ids=["lora", "full"])
+def test_the_reference_can_be_set_anew_and_survives_a_checkpoint(
+    lora: bool, fresh: Fresh, plays: Plays
+) -> None:
+    samples = samples_in(plays("free", False), "plain")
+    still = [replace(sample, advantages=(0.0,) * len(sample.targets)) for sample in samples]
+    options = LossOptions(kl_coefficient=0.1)
+    learner, _ = make_learner(fresh(), options, lora=lora)  # has moved, as after a warm start
+    state = learner.state()
+    apart = learn(learner, still).loss
+    before = _values(learner)
+    learner.set_reference()
+    assert learn(learner, still).loss == pytest.approx(0.0, abs=1e-12)
+    learner.restore(state)
+    assert learn(learner, still).loss == pytest.approx(apart, rel=SAME)
+    assert all(torch.equal(a, b) for a, b in zip(_values(learner), before, strict=True))
+
+
+def test_samples_without_advantage_are_not_computed_but_count_in_the_mean(
+    fresh: Fresh, plays: Plays
+) -> None:
+    samples = samples_in(plays("free", False), "plain")
+    idle = [replace(sample, advantages=(0.0,) * len(sample.targets)) for sample in samples[1:]]
+    alone, one = make_learner(fresh(), LossOptions(), lora=False)
+    together, both = make_learner(fresh(), LossOptions(), lora=False)
+    first, second = learn(alone, samples[:1]), learn(together, [samples[0], *idle])
+    assert first.tokens == second.tokens
+    share = len(samples[0].targets) / sum(len(sample.targets) for sample in samples)
+    for a, b in zip(one.gradients[0], both.gradients[0], strict=True):
+        assert torch.allclose(a * share, b, rtol=SAME, atol=1e-15)
+
+
+def test_an_update_that_teaches_nothing_takes_no_step(fresh: Fresh, plays: Plays) -> None:
+    samples = samples_in(plays("free", False), "plain")
+    idle = [replace(sample, advantages=(0.0,) * len(sample.targets)) for sample in samples]
+    learner, optimizer = make_learner(fresh(), LossOptions(), lora=False)
+    assert learn(learner, idle).grad_norms == []
+    assert optimizer.gradients == []
+
+
 def test_an_update_that_is_not_finite_is_skipped_and_the_third_ends_training(
     fresh: Fresh, plays: Plays
 ) -> None:

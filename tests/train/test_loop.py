@@ -67,8 +67,10 @@ def timeless(rows: list[StepMetrics]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "chosen",
-    [{"explore__tips_share": 0.7}, {"learner__lora_rank": 0, **VARIED}],
-    ids=["adapter, tips", "full weights, no tips"],
+    [
+        pytest.param({"explore__tips_share": 0.7}, id="adapter, tips", marks=pytest.mark.slow),
+        pytest.param({"learner__lora_rank": 0, **VARIED}, id="full weights, no tips"),
+    ],
 )
 def test_the_same_seed_gives_the_same_bits_and_another_one_does_not(
     tmp_path: Path, tiny_model_dir: Path, chosen: dict[str, Any]
@@ -93,6 +95,7 @@ def test_grpo_writes_and_shows_no_tips(tmp_path: Path, tiny_model_dir: Path) -> 
     assert all(not line["tip"] for line in recorded(tmp_path / "r"))
 
 
+@pytest.mark.slow
 def test_gigpo_is_grpo_with_advantages_of_steps(tmp_path: Path, tiny_model_dir: Path) -> None:
     rows = [
         run(
@@ -106,6 +109,7 @@ def test_gigpo_is_grpo_with_advantages_of_steps(tmp_path: Path, tiny_model_dir: 
     assert weights(tmp_path / "grpo", 1) != weights(tmp_path / "gigpo", 1)
 
 
+@pytest.mark.slow
 def test_reflexion_changes_tips_and_not_a_bit_of_the_weights(
     tmp_path: Path, tiny_model_dir: Path
 ) -> None:
@@ -121,6 +125,7 @@ def test_reflexion_changes_tips_and_not_a_bit_of_the_weights(
     assert {(row.mode, row.version, row.learnt_tokens) for row in rows} == {("with-tips", 0, 0)}
 
 
+@pytest.mark.slow
 def test_modes_by_group_are_mixed_in_a_step(tmp_path: Path, tiny_model_dir: Path) -> None:
     [row] = run(
         tmp_path / "r", tiny_model_dir, explore__mode_by="group", explore__tips_share=0.5, seed=1,
@@ -147,6 +152,7 @@ def test_groups_without_variance_are_drawn_again_and_counted(
     assert len({line["seed"] for line in recorded(tmp_path / "r")}) == len(places)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("frail")
 def test_broken_episodes_are_counted_and_used_for_nothing(
     tmp_path: Path, tiny_model_dir: Path
@@ -204,6 +210,7 @@ def good_steps() -> list[StepMetrics]:
     return [make_metrics(step=step, score=1.0) for step in range(-15, 1)]
 
 
+@pytest.mark.slow
 def test_a_collapsed_run_goes_back_and_then_stops(tmp_path: Path, tiny_model_dir: Path) -> None:
     """After perfect steps those of a random model are a collapse, first after four of them."""
     chosen: dict[str, Any] = {"train__steps": 30, "train__roll_back": 1, "train__group_size": 4,
@@ -238,8 +245,8 @@ def test_a_collapsed_run_goes_back_and_then_stops(tmp_path: Path, tiny_model_dir
 
 
 def optimizer_steps(folder: Path, step: int) -> int:
-    state = folder / "checkpoints" / f"step-{step:06d}" / "state" / "optimizer.pt"
-    return int(torch.load(state, weights_only=True)["steps"])
+    state = folder / "checkpoints" / f"step-{step:06d}" / "state" / "learner.pt"
+    return int(torch.load(state, weights_only=True)["optimizer"]["steps"])
 
 
 def test_without_a_scored_checkpoint_there_is_nothing_to_go_back_to(

@@ -45,7 +45,7 @@ def test_mistake_01_the_newest_tip_survives_the_off_policy_removal(
     tmp_path: Path, tiny_model_dir: Path
 ) -> None:
     with training(
-        tmp_path, tiny_model_dir, steps=2, tips_share=1.0, off_policy_share=1.0, keep_idle=True,
+        tmp_path, tiny_model_dir, steps=2, tips_share=1.0, off_policy_share=1.0,
         tasks=(Task("toy", "red-lamp", 3, "train"),), wrap=lambda policy: Saying(policy, "Look up."),
     ) as opened:  # fmt: skip
         first, second = opened.go()
@@ -195,7 +195,7 @@ def test_mistake_08_every_turn_is_a_training_row_of_its_own(
 def test_mistake_09_a_failed_episode_writes_a_tip_and_is_learnt_from(
     tmp_path: Path, tiny_model_dir: Path
 ) -> None:
-    with training(tmp_path, tiny_model_dir, make=BreaksOnce().make, keep_idle=True) as opened:
+    with training(tmp_path, tiny_model_dir, make=BreaksOnce().make) as opened:
         [metrics] = opened.go()
         recorded = [one.episode for one in opened.run.episodes()]
         tips = opened.memory.tips()

@@ -30,9 +30,12 @@ def test_as_many_as_fit_in_order_and_a_longer_one_alone(budget: int, sizes: list
     )
 
 
-def test_the_budget_counts_the_rows_of_the_update() -> None:
-    shorter = replace(SAMPLES[3], update=Row((1, 2), (1,)))
-    assert [len(batch) for batch in batches([shorter, shorter], 4)] == [2]
+def test_the_budget_counts_the_longer_row_of_a_sample() -> None:
+    long, short = Row(tuple(range(10)), (1,)), Row((1, 2), (1,))
+    for acting, update in ((long, short), (short, long)):
+        sample = replace(SAMPLES[3], acting=acting, update=update)
+        assert [len(batch) for batch in batches([sample, sample], 19)] == [1, 1]
+        assert [len(batch) for batch in batches([sample, sample], 20)] == [2]
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def training(
         "max_score": limits["max_score"], "tips_share": 0.25, "off_policy_share": 2 / 3,
         "mode_by_group": False, "write_tips": True, "key": "final",
         "intrinsic_coefficient": 1.0, "scale_by_std": True, "step_weight": 0.0,
-        "discount": 0.95, "keep_idle": False, "learns": True, "checkpoint_every": 100,
+        "discount": 0.95, "learns": True, "checkpoint_every": 100,
         "keep_last": 1, "roll_back": 0, **plan,
     }  # fmt: skip
     embedder = WordCounts()
