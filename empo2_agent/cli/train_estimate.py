@@ -219,7 +219,9 @@ def _play_lines(job: TrainJob, plan: Plan) -> list[str]:
     each = train.tasks_per_step * train.group_size
     off = explore.tips_share * explore.off_policy_share
     tokens = plan.tokens
+    source = job.facts.warm_start
     return [
+        *([f"first imitates: {source}"] if source else []),
         f"plays: {names}, split {job.facts.split}",
         f"  {train.steps} steps of {train.tasks_per_step} x {train.group_size} episodes: "
         f"{train.steps * each:,} episodes of at most {plan.turns} turns",

@@ -61,10 +61,14 @@ def new_train_job(
     """A job as typed: of each task the first variations of the split, by default `train`.
 
     Raises:
-        UsageError: No task; an unknown one; tasks of several environments.
+        UsageError: No task; an unknown one; tasks of several environments; tips to be shown that
+            nobody writes.
     """
     if not names:
         raise UsageError("no task given. Type: empo2 train --task NAME, or empo2 envs tasks")
+    explore = resolved.settings.explore
+    if explore.tips_share and not explore.write_tips:
+        raise UsageError("explore.tips_share shows tips, and explore.write_tips writes none.")
     tasks: list[Task] = []
     plugins: dict[str, EnvironmentPlugin] = {}
     for name in names:

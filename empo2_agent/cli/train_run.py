@@ -10,7 +10,6 @@ from empo2_agent.cli.train_job import TrainJob
 from empo2_agent.cli.train_session import TrainSession, train_session
 from empo2_agent.cli.train_view import TrainView
 from empo2_agent.cli.train_warm import warm_start
-from empo2_agent.errors import UsageError
 from empo2_agent.rollout import Progress
 from empo2_agent.train import checkpoints
 from empo2_agent.train.keeping import save
@@ -33,9 +32,6 @@ def carry_out(job: TrainJob, console: "Console") -> tuple[dict[str, Any], list[s
         Empo2Error: Whatever keeps it from beginning or going on.
         KeyboardInterrupt: Stopped by the user; the last checkpoint is kept.
     """
-    settings = job.resolved.settings
-    if settings.explore.tips_share and not settings.explore.write_tips:
-        raise UsageError("explore.tips_share shows tips, and explore.write_tips writes none.")
     with train_session(job, console) as opened:
         run = opened.parts.run
         try:

@@ -43,7 +43,9 @@ def warm_start(opened: TrainSession, job: TrainJob, console: "Console") -> None:
     settings, stage = job.resolved.settings, opened.parts.stage
     with _bars(console) as bars:
         source = str(job.facts.warm_start)
-        found = _gold(opened, job, bars) if source == GOLD else _recorded(Path(source))
+        found = (
+            _gold(opened, job, bars) if source == GOLD else recorded_demonstrations(Path(source))
+        )
         samples = imitation_samples(
             found,
             stage.policy.chat,
@@ -138,7 +140,13 @@ def _solutions(job: TrainJob, bars: "Bars") -> dict[Task, tuple[str, ...]]:
     return found
 
 
-def _recorded(path: Path) -> Demonstrations:
+def recorded_demonstrations(path: Path) -> Demonstrations:
+    """The successful episodes of a run.
+
+    Raises:
+        UsageError: There is none.
+        RunFolderError: It is no run.
+    """
     solved = tuple(episode for episode, _ in open_run(path).episodes() if episode.success)
     if not solved:
         raise UsageError(f"{path} has no successful episode to imitate.")

@@ -175,3 +175,14 @@ def test_what_cannot_fit_is_refused_before_anything_is_made(
     if code == 4:
         assert "Set learner.tokens_per_batch=50000000" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_warm_start_imitates_before_the_first_step(train: Train) -> None:
+    few = (*PROMPTS, *TIPS, "--set", "train.variations=2", "--set", "warm.epochs=1")
+    done = train(*few, "--steps", "0", "--warm-start", "gold", "--run-dir", "w", "--json")
+    assert done.code == 0, done.err
+    assert "6 solved and 2 begun episodes imitated" in done.err
+    assert json.loads(done.out)["checkpoints"] == ["w/checkpoints/step-000000"]
+    again = train(*FEW, *TIPS, "--warm-start", "w", "--run-dir", "x")
+    assert again.code == 2
+    assert again.err.endswith("w has no successful episode to imitate.\n")

@@ -145,3 +145,12 @@ def test_models_that_compute_the_same_pass(name: str) -> None:
     ours, _ = twins(CONFIGS[name]())
     flat.verify(ours)
     assert ours.config._attn_implementation == flat.NAME
+
+
+def test_weights_that_hold_no_number_are_refused() -> None:
+    """Where one is NaN every comparison is false: it must not pass for no difference."""
+    model, _ = twins(CONFIGS["llama"]())
+    with torch.no_grad():
+        model.get_input_embeddings().weight[3, 0] = torch.nan
+    with pytest.raises(ModelError, match=r"weights are damaged: .* no number"):
+        flat.verify(model)

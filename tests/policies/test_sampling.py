@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from empo2_agent.actions import trie
+from empo2_agent.errors import ModelError
 from empo2_agent.policies.sampling import Reply, distribution
 
 LOGITS = torch.tensor([math.log(1.0), math.log(2.0), math.log(3.0), math.log(4.0)])
@@ -101,3 +102,10 @@ def test_a_token_without_mass_is_never_drawn(scores: list[float], seed: int) -> 
     reply = free(seed=seed, max_tokens=1, end=99)
     reply.take(logits)
     assert reply.token_ids != [0]
+
+
+def test_a_model_that_computes_no_number_is_refused_not_sampled() -> None:
+    for choices in (None, trie([(1, 2, 9), (1, 3, 9)])):
+        reply = free(choices=choices)
+        with pytest.raises(ModelError, match="is no number"):
+            reply.take(torch.full((10,), torch.nan))
