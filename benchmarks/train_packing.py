@@ -13,6 +13,7 @@ from benchmarks.recorded import record, row_per_turn, samples
 from benchmarks.updates import (
     BUDGET,
     RANK,
+    SAME,
     Timed,
     apart,
     first_gradient,
@@ -25,7 +26,7 @@ from benchmarks.updates import (
 EPISODES, STEPS = 8, 20
 TIMED = 2
 """Episodes whose updates are timed, on both sides: a row for each turn of all takes too long."""
-ROUNDS, BAR, TOKENS_BAR, SAME = 2, 5.0, 8.0, 1e-3
+ROUNDS, BAR, TOKENS_BAR = 2, 5.0, 8.0
 
 
 def main() -> None:

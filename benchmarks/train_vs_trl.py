@@ -27,6 +27,7 @@ from benchmarks.updates import (
     LOSS,
     NO_BOUND,
     RANK,
+    SAME,
     Timed,
     apart,
     first_gradient,
@@ -39,7 +40,7 @@ from empo2_agent.train.learner import Learner
 from empo2_agent.train.samples import Row, Sample
 from empo2_agent.types import Completion, Request
 
-COMPLETIONS, LENGTH, PROMPT, ROUNDS, BAR, SAME = 8, 64, 256, 5, 1.0, 1e-3
+COMPLETIONS, LENGTH, PROMPT, ROUNDS, BAR = 8, 64, 256, 5, 1.0
 
 
 def complete(policy: TransformersPolicy) -> tuple[list[int], list[Completion]]:

@@ -30,6 +30,8 @@ ALPHA = Settings().learner.lora_alpha
 LOSS = LossOptions()
 NO_BOUND = 1e9
 """Of the gradient's norm, so that what the optimizer is given can be compared."""
+SAME = 5e-3
+"""How far gradients may be apart in float32 (see `apart`). In float64 the tests hold them to 1e-6."""
 
 
 class Timed(NamedTuple):

@@ -15,7 +15,7 @@ from empo2_agent.cli.train_job import TrainJob
 from empo2_agent.cli.train_tokens import Tokens, count_tokens, look_around
 from empo2_agent.config import Settings, check_environment_settings, flatten
 from empo2_agent.errors import ModelError, UsageError
-from empo2_agent.policies.adapter import ModelFiles, find_here
+from empo2_agent.policies.adapter import ModelFiles, find_here, rank_of
 from empo2_agent.policies.catalog import find_known
 from empo2_agent.train.footprint import HEAP_SPREAD, Load, Shape, footprint, read_shape
 
@@ -63,6 +63,7 @@ def estimate(job: TrainJob, console: "Console") -> tuple[dict[str, Any], list[st
         UsageError, ModelError: It cannot be done; what it would do is printed on `console` first.
     """
     files = find_here(job.facts.model_folder or job.facts.model)
+    _require_same_adapter(job, files)
     with console.status("looking at the world and the model"):
         plan = _plan(job, files)
         rooms = _rooms(job.resolved.settings, plan.needs)
@@ -80,11 +81,29 @@ def require_room(job: TrainJob, files: ModelFiles) -> None:
     """Refuse what cannot fit, before any weight is loaded.
 
     Raises:
-        UsageError: The first prompt is longer than the settings allow.
+        UsageError: The first prompt is longer than the settings allow, or an adapter is to be
+            trained on that has another shape.
         ModelError: It is longer than the model can read, or the memory does not suffice.
     """
+    _require_same_adapter(job, files)
     plan = _plan(job, files)
     _require(job, plan, _rooms(job.resolved.settings, plan.needs))
+
+
+def _require_same_adapter(job: TrainJob, files: ModelFiles | None) -> None:
+    """An adapter keeps its shape: one set by hand would have no effect."""
+    learner, origins = job.resolved.settings.learner, job.resolved.origins
+    if files is None or files.adapter is None or not learner.lora_rank:
+        return
+    rank, alpha = rank_of(files.adapter)
+    wanted = (("lora_rank", learner.lora_rank, rank), ("lora_alpha", learner.lora_alpha, alpha))
+    for name, value, there in wanted:
+        origin = origins[f"learner.{name}"]
+        if value != there and origin == "--set":
+            raise UsageError(
+                f"learner.{name} is {value} ({origin}), and the adapter that training goes on with "
+                f"has {there:g}: leave it out."
+            )
 
 
 def _plan(job: TrainJob, files: ModelFiles | None) -> Plan:
@@ -103,10 +122,13 @@ def _plan(job: TrainJob, files: ModelFiles | None) -> Plan:
     extra = settings.memory.tokens_per_episode if settings.explore.tips_share else 0
     episode = min(round(tokens.first + turns * tokens.turn) + extra, longest)
     episodes = settings.train.tasks_per_step * settings.train.group_size
+    rank = settings.learner.lora_rank
+    if rank and files and files.adapter:
+        rank, _ = rank_of(files.adapter)
     in_pass = min(max(settings.learner.tokens_per_batch, episode), episodes * episode)
     load = Load(
         bytes_per_number=_bytes_per_number(settings),
-        lora_rank=settings.learner.lora_rank,
+        lora_rank=rank,
         learns=settings.train.algorithm != "reflexion",
         keeps_reference=bool(settings.loss.kl_coefficient) and not settings.learner.lora_rank,
         gradient_checkpointing=settings.learner.gradient_checkpointing,

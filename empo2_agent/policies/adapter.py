@@ -80,6 +80,19 @@ def checkpoint_of(run: Path) -> Path:
     return best if best.is_dir() else saved[-1]
 
 
+def rank_of(adapter: Path) -> tuple[int, float]:
+    """Rank and alpha of an adapter.
+
+    Raises:
+        ModelError: It does not say.
+    """
+    try:
+        config = json.loads((adapter / CONFIG).read_text("utf-8"))
+        return int(config["r"]), float(config["lora_alpha"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{adapter / CONFIG} is no LoRA adapter's: {error!r}.") from error
+
+
 def base_of(adapter: Path) -> str:
     """Name or folder of the model an adapter belongs on.
 

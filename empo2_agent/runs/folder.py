@@ -6,6 +6,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -133,7 +134,8 @@ class Run:
             return
         if kind is None:
             self.finish("done")
-        else:
+            return
+        with suppress(RunFolderError):  # a full disk must not hide what it made fail
             self.finish("interrupted" if issubclass(kind, KeyboardInterrupt) else "failed")
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
+from empo2_agent.train.layout import lay_out
 from empo2_agent.train.samples import Sample
 
 
@@ -12,19 +13,23 @@ def batches(samples: Iterable[Sample], tokens_per_batch: int) -> Iterator[list[S
 
     Args:
         samples: What is to be learnt from.
-        tokens_per_batch: Counted in the longer of a sample's rows.
+        tokens_per_batch: Counted as they are laid out: what neighbours begin with alike, once.
+            Of a sample's two rows those of the longer layout count.
     """
     batch: list[Sample] = []
-    room = tokens_per_batch
     for sample in samples:
-        length = max(len(sample.update.token_ids), len(sample.acting.token_ids))
-        if batch and length > room:
+        if batch and _laid_out([*batch, sample]) > tokens_per_batch:
             yield batch
-            batch, room = [], tokens_per_batch
+            batch = []
         batch.append(sample)
-        room -= length
     if batch:
         yield batch
+
+
+def _laid_out(batch: Sequence[Sample]) -> int:
+    update = len(lay_out([sample.update.token_ids for sample in batch]).token_ids)
+    acting = len(lay_out([sample.acting.token_ids for sample in batch]).token_ids)
+    return max(update, acting)
 
 
 def minibatches(samples: Sequence[Sample], episodes: int | None) -> Iterator[list[Sample]]:

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from empo2_agent.policies.adapter import BASE
+from empo2_agent.quiet import no_progress_bars
 
 
 class Weights:
@@ -108,7 +109,8 @@ class Weights:
 
     def save(self, folder: Path, tokenizer: Any) -> None:
         """Write them in the layout that `transformers` and `peft` load."""
-        (self.peft or self.model).save_pretrained(str(folder), safe_serialization=True)
+        with no_progress_bars():
+            (self.peft or self.model).save_pretrained(str(folder), safe_serialization=True)
         tokenizer.save_pretrained(str(folder))
         if self.peft is not None and self._base is not None:
             (folder / BASE).write_text(json.dumps({"base": self._base}) + "\n", "utf-8")

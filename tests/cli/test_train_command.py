@@ -68,6 +68,11 @@ def test_what_came_out_is_what_model_takes(empo2: Empo2, train: Train) -> None:
         assert json.loads(again.out)["model"] == model
     adapted = empo2("adapt", "--task", "red-lamp", "--model", "r", "--trials", "1", *few, *TIPS)
     assert adapted.code == 0, adapted.err
+    for dry in (["--dry-run"], []):
+        other = empo2("train", "--task", "red-lamp", "--model", "r", *FEW, *TIPS, *dry,
+                      "--set", "learner.lora_rank=4")  # fmt: skip
+        assert (other.code, len(other.err.splitlines())) == (2, 1)
+        assert "the adapter that training goes on with has 8" in other.err
     more = empo2("train", "--task", "red-lamp", "--model", checkpoint, *FEW, *TIPS, "--json",
                  "--run-dir", "more")  # fmt: skip
     assert more.code == 0, more.err

@@ -10,6 +10,7 @@ import pytest
 
 from empo2_agent.errors import RunFolderError
 from empo2_agent.runs import Run, create_run, list_runs, open_run
+from tests.full_disk import files_at_most
 from tests.runs.samples import make_episode, make_tip
 
 WRITER = """
@@ -184,3 +185,11 @@ def test_listing_names_damaged_runs_and_goes_on(tmp_path: Path) -> None:
     assert isinstance(damaged, RunFolderError)
     assert isinstance(found, Run)
     assert found.path == good.path
+
+
+def test_a_full_disk_does_not_hide_what_it_made_fail(tmp_path: Path) -> None:
+    run = new_run(tmp_path)
+    said = pytest.raises(RunFolderError, match=r"cannot write .*episodes\.jsonl")
+    with said, files_at_most(10), run:
+        run.add_episode(make_episode())
+    assert open_run(run.path).status == "running"

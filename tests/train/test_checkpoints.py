@@ -1,10 +1,9 @@
 """Checkpoints: whole or not there, loadable by others, and the disk may refuse them."""
 
 import json
-import resource
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,10 @@ from empo2_agent.policies.adapter import checkpoint_of, find_here, find_model
 from empo2_agent.policies.transformers import load
 from empo2_agent.train import checkpoints
 from empo2_agent.train.loop import Event, StepOver
+from tests.full_disk import files_at_most
 from tests.train.running import go_on, job_of, measured, opened, run, weights
 
 PROMPT = "You are in the kitchen."
-
-
-@contextmanager
-def files_at_most(size: int) -> Iterator[None]:
-    """Within the block the system refuses to let a file of this process grow beyond `size` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def folders(run: Path) -> list[str]:
