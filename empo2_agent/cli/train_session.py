@@ -16,8 +16,8 @@ from empo2_agent.cli.session import (
     recaller_of,
     rules_of,
 )
-from empo2_agent.cli.train_estimate import require_room
 from empo2_agent.cli.train_job import TrainJob
+from empo2_agent.cli.train_needs import require_room
 from empo2_agent.config import Settings, check_environment_settings
 from empo2_agent.memory.chroma import ChromaTips
 from empo2_agent.memory.embedding import MiniLM
