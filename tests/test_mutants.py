@@ -71,7 +71,7 @@ MUTANTS = (
     # packing and layout
     Mutant("train/packing.py", "1.0 / tokens.total()", "1.0 / len(tokens)", "train/test_packing.py"),
     Mutant("train/packing.py", "1.0 / (count * len(tokens))", "1.0 / count", "train/test_packing.py"),
-    Mutant("train/packing.py", "if batch and length > room", "if batch and length >= room", "train/test_packing.py"),
+    Mutant("train/packing.py", "_laid_out([*batch, sample]) > tokens_per_batch", "_laid_out([*batch, sample]) >= tokens_per_batch", "train/test_packing.py"),
     Mutant("train/layout.py", "range(first, first + len(token_ids))", "range(len(token_ids))", "train/test_layout.py"),
     Mutant("train/layout.py", "own + place - common", "own + place", "train/test_layout.py"),
     Mutant("policies/flat.py", "there = slice(held.start, held.start + held.length)", "there = slice(held.length)", "train/test_logprobs.py"),
