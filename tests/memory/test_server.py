@@ -93,6 +93,12 @@ def test_another_embedder_is_refused(server: tuple[str, subprocess.Popen[bytes]]
         ChromaTips(address, Angles("other"))
 
 
+def _count_often(memory: ChromaTips) -> None:
+    """Some calls may be answered before all threads of a server have stopped."""
+    for _ in range(100):
+        memory.count()
+
+
 def test_a_server_that_stops_answering(
     server: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,8 +108,7 @@ def test_a_server_that_stops_answering(
         process.send_signal(signal.SIGSTOP)
         try:
             with pytest.raises(MemoryStoreError, match="timed out"):
-                for _ in range(100):  # some may be answered before all threads have stopped
-                    memory.count()
+                _count_often(memory)
         finally:
             process.send_signal(signal.SIGCONT)
 
