@@ -62,13 +62,15 @@ def new_train_job(
 
     Raises:
         UsageError: No task; an unknown one; tasks of several environments; tips to be shown that
-            nobody writes.
+            nobody writes; no run of the name given for the warm start.
     """
     if not names:
         raise UsageError("no task given. Type: empo2 train --task NAME, or empo2 envs tasks")
     explore = resolved.settings.explore
     if explore.tips_share and not explore.write_tips:
         raise UsageError("explore.tips_share shows tips, and explore.write_tips writes none.")
+    if warm_start not in (None, "gold"):  # absolute: it may be resumed from another folder
+        warm_start = str(find_run(str(warm_start), RUNS).path.resolve())
     tasks: list[Task] = []
     plugins: dict[str, EnvironmentPlugin] = {}
     for name in names:

@@ -191,3 +191,10 @@ def test_warm_start_imitates_before_the_first_step(train: Train) -> None:
     again = train(*FEW, *TIPS, "--warm-start", "w", "--run-dir", "x")
     assert again.code == 2
     assert again.err.endswith("w has no successful episode to imitate.\n")
+
+
+def test_a_warm_start_from_no_run_is_refused_before_anything_is_made(train: Train) -> None:
+    done = train(*FEW, *TIPS, "--warm-start", "golf", "--run-dir", "y")
+    assert done.code == 2
+    assert done.err.startswith("error: there is no run 'golf', here or in runs.")
+    assert not Path("y").exists()
