@@ -198,3 +198,12 @@ def test_a_warm_start_from_no_run_is_refused_before_anything_is_made(train: Trai
     assert done.code == 2
     assert done.err.startswith("error: there is no run 'golf', here or in runs.")
     assert not Path("y").exists()
+
+
+def test_after_a_warm_start_the_kl_term_compares_with_what_it_left(train: Train) -> None:
+    kl = ("--set", "loss.kl_coefficient=0.1", "--set", "learner.learning_rate=0.01")
+    done = train(*FEW, *TIPS, *kl, "--warm-start", "gold", "--run-dir", "k")
+    assert done.code == 0, done.err
+    first, second = (json.loads(line) for line in Path("k/metrics.jsonl").read_text().splitlines())
+    assert abs(first["kl"]) < 1e-9
+    assert second["kl"] > 1e-6
